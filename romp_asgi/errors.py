@@ -1,0 +1,419 @@
+"""Every exception of the package; imports nothing.
+
+```text
+RompError
+├── ConfigError(file, table, key, reason)  a config that cannot be used
+├── StartError(address, reason)            a listener that cannot be opened
+├── LocalProtocolError                     our own misuse: a bug
+└── PeerError                              what a peer is told in an ERROR frame
+    ├── ProtocolError                      the peer broke STOMP
+    │   ├── FrameError(reason)             octets that are not a frame
+    │   ├── LimitExceeded(name, limit)     larger than the config allows
+    │   ├── HeaderError(command, header)   a header that is missing or wrong
+    │   ├── HeartBeatError(value)          a heart-beat that is not two numbers
+    │   ├── VersionError(offered, …)       no STOMP version in common
+    │   ├── StateError(command, state)     the right frame at the wrong time
+    │   └── TimeoutExceeded(reason)        silence for longer than was agreed
+    ├── AuthError
+    │   ├── NotLoggedIn(command)           a frame before CONNECT
+    │   └── WrongLogin                     a login that is not good
+    ├── BrokerError                        a request that the broker refuses
+    │   ├── UnknownDestination             … and TooManyDestinations
+    │   ├── DestinationFull, DestinationBlocked, MessageTooLarge
+    │   ├── SubscriptionsFull, DuplicateSubscription, UnknownSubscription
+    │   ├── TransactionTooLarge, DuplicateTransaction, UnknownTransaction
+    │   ├── UnknownAck(ack_id)             an id this client was never given
+    │   ├── SlowConsumer                   a client that does not keep up
+    │   └── ShuttingDown
+    └── InternalError                      a bug of ours, without its detail
+```
+
+An error that a peer can cause carries ``message``, the short stable text of the
+``message`` header of ERROR (romp's words where the situation is romp's), and
+``detail``, a full sentence for the body.
+"""
+
+
+class RompError(Exception):
+    """Base of every exception that this package raises on purpose."""
+
+
+class LocalProtocolError(RompError):
+    """Our own side used an API at the wrong time: a bug, never shown to a peer."""
+
+
+class StartError(RompError):
+    """A listener that cannot be opened.
+
+    Args:
+        address: ``host:port`` as the config has it.
+        reason: why not, in the operating system's words.
+    """
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(address, reason)
+        self.address = address
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"cannot listen on {self.address}: {self.reason}"
+
+
+class PeerError(RompError):
+    """An error that a peer caused and is told about in an ERROR frame.
+
+    Attributes:
+        message: the short stable text of ERROR's ``message`` header.
+        fatal: whether the connection closes even with ``close_on_error = false``.
+        receipt_id: the ``receipt`` header of the frame that failed, where known.
+    """
+
+    message: str = "general"
+    fatal: bool = False
+    receipt_id: str | None = None
+
+    @property
+    def detail(self) -> str:
+        """What was wrong, in a full sentence, for the body of ERROR."""
+        return str(self)
+
+
+class ProtocolError(PeerError):
+    """The peer broke STOMP."""
+
+    message = "syntax"
+    fatal = True
+
+
+class FrameError(ProtocolError):
+    """Octets that are not a frame. The reason is a full sentence."""
+
+
+class LimitExceeded(ProtocolError):
+    """A frame larger than the config allows.
+
+    Args:
+        name: the config key of the limit.
+        limit: its value, in the unit of the key.
+        message: ``msg flup`` for a body, ``hdr flup`` for headers.
+    """
+
+    def __init__(self, name: str, limit: int, message: str = "hdr flup") -> None:
+        super().__init__(name, limit)
+        self.name = name
+        self.limit = limit
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"The frame is larger than allowed: {self.name} is {self.limit}."
+
+
+class HeaderError(ProtocolError):
+    """A header that is missing from a frame, or whose value is not what it must be.
+
+    Args:
+        command: the frame's command.
+        header: the header's name.
+        reason: what was expected; missing if not given.
+    """
+
+    fatal = False
+
+    def __init__(self, command: str, header: str, reason: str | None = None) -> None:
+        super().__init__(command, header, reason)
+        self.command = command
+        self.header = header
+        self.reason = reason
+
+    def __str__(self) -> str:
+        if self.reason is None:
+            return f"{self.command} must have a header {self.header}."
+        return f"The header {self.header} of {self.command} {self.reason}."
+
+
+class HeartBeatError(ProtocolError):
+    """A ``heart-beat`` header that is not two numbers."""
+
+    message = "ecg syntax"
+
+    def __init__(self, value: str) -> None:
+        super().__init__(value)
+        self.value = value
+
+    def __str__(self) -> str:
+        return (
+            "The header heart-beat must be two numbers of milliseconds "
+            f"with a comma between, such as 10000,10000, not {self.value[:40]!r}."
+        )
+
+
+class VersionError(ProtocolError):
+    """No STOMP version in common. ERROR lists ours in its ``version`` header."""
+
+    message = "unsupported version"
+
+    def __init__(self, offered: str, supported: tuple[str, ...]) -> None:
+        super().__init__(offered, supported)
+        self.offered = offered
+        self.supported = supported
+
+    def __str__(self) -> str:
+        return (
+            f"The client accepts the STOMP versions {self.offered[:40]!r}; "
+            f"supported here are {', '.join(self.supported)}."
+        )
+
+
+class StateError(ProtocolError):
+    """The right frame at the wrong time."""
+
+    def __init__(self, command: str, state: str) -> None:
+        super().__init__(command, state)
+        self.command = command
+        self.state = state
+
+    def __str__(self) -> str:
+        return f"{self.command} is not possible now: {self.state}."
+
+
+class TimeoutExceeded(ProtocolError):
+    """Silence for longer than was agreed. The reason is a full sentence."""
+
+    message = "timeout"
+
+
+class AuthError(PeerError):
+    """A login that is not good, or missing."""
+
+    message = "auth err"
+    fatal = True
+
+
+class NotLoggedIn(AuthError):
+    """A frame that needs a session, before CONNECT."""
+
+    message = "denied"
+    fatal = False
+
+    def __init__(self, command: str) -> None:
+        super().__init__(command)
+        self.command = command
+
+    def __str__(self) -> str:
+        return f"{self.command} is not possible before CONNECT."
+
+
+class WrongLogin(AuthError):
+    """A login and passcode that are not good. Says no more than that."""
+
+    def __str__(self) -> str:
+        return "The login or the passcode is wrong."
+
+
+class BrokerError(PeerError):
+    """A request that the broker refuses; nothing was changed by it."""
+
+
+class UnknownDestination(BrokerError):
+    """A destination that the config neither names nor has a pattern for."""
+
+    message = "destination unknown"
+
+    def __init__(self, destination: str) -> None:
+        super().__init__(destination)
+        self.destination = destination
+
+    def __str__(self) -> str:
+        return f"There is no destination {self.destination[:200]}."
+
+
+class TooManyDestinations(UnknownDestination):
+    """A name that matches a pattern, but no more names can be made."""
+
+    def __init__(self, destination: str, limit: int) -> None:
+        super().__init__(destination)
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return (
+            f"There is no destination {self.destination[:200]}, and none can be "
+            f"added: max_destinations is {self.limit}."
+        )
+
+
+class DestinationFull(BrokerError):
+    """A queue that holds all it may."""
+
+    message = "destination flup"
+
+    def __init__(self, destination: str, limit: int) -> None:
+        super().__init__(destination, limit)
+        self.destination = destination
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return (
+            f"The destination {self.destination[:200]} is full: "
+            f"max_messages is {self.limit}."
+        )
+
+
+class MessageTooLarge(BrokerError):
+    """A body over the ``max_message_size`` of its destination."""
+
+    message = "msg flup"
+    fatal = True
+
+    def __init__(self, destination: str, limit: int) -> None:
+        super().__init__(destination, limit)
+        self.destination = destination
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return (
+            f"The body is larger than the destination {self.destination[:200]} "
+            f"allows: max_message_size is {self.limit}."
+        )
+
+
+class DestinationBlocked(BrokerError):
+    """A SEND or SUBSCRIBE that one of the four blocks forbids."""
+
+    message = "blocked"
+
+    def __init__(self, destination: str, block: str) -> None:
+        super().__init__(destination, block)
+        self.destination = destination
+        self.block = block
+
+    def __str__(self) -> str:
+        return f"The destination {self.destination[:200]} has {self.block} set."
+
+
+class SubscriptionsFull(BrokerError):
+    """No more subscriptions on this connection or this destination."""
+
+    message = "subs flup"
+
+    def __init__(self, name: str, limit: int) -> None:
+        super().__init__(name, limit)
+        self.name = name
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return f"No more subscriptions are possible: {self.name} is {self.limit}."
+
+
+class DuplicateSubscription(BrokerError):
+    """A subscription id that this client uses already."""
+
+    message = "syntax"
+
+    def __init__(self, subscription: str) -> None:
+        super().__init__(subscription)
+        self.subscription = subscription
+
+    def __str__(self) -> str:
+        return f"The subscription id {self.subscription[:200]!r} is in use already."
+
+
+class UnknownSubscription(BrokerError):
+    """A subscription id that this client never used."""
+
+    message = "syntax"
+
+    def __init__(self, subscription: str) -> None:
+        super().__init__(subscription)
+        self.subscription = subscription
+
+    def __str__(self) -> str:
+        return f"This connection has no subscription {self.subscription[:200]!r}."
+
+
+class UnknownTransaction(BrokerError):
+    """A transaction that this client has not begun, or has ended."""
+
+    message = "syntax"
+
+    def __init__(self, transaction: str) -> None:
+        super().__init__(transaction)
+        self.transaction = transaction
+
+    def __str__(self) -> str:
+        return f"This connection has no transaction {self.transaction[:200]!r}."
+
+
+class DuplicateTransaction(BrokerError):
+    """BEGIN of a transaction that is open already."""
+
+    message = "syntax"
+
+    def __init__(self, transaction: str) -> None:
+        super().__init__(transaction)
+        self.transaction = transaction
+
+    def __str__(self) -> str:
+        return f"This connection has a transaction {self.transaction[:200]!r} already."
+
+
+class TransactionTooLarge(BrokerError):
+    """More transactions, or more in one, than the config allows."""
+
+    def __init__(self, name: str, limit: int) -> None:
+        super().__init__(name, limit)
+        self.name = name
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return f"The transaction cannot grow or begin: {self.name} is {self.limit}."
+
+
+class UnknownAck(BrokerError):
+    """ACK or NACK of an id that this client was never given."""
+
+    message = "ack err"
+
+    def __init__(self, ack_id: str) -> None:
+        super().__init__(ack_id)
+        self.ack_id = ack_id
+
+    def __str__(self) -> str:
+        return f"This connection was never given a message as {self.ack_id[:200]!r}."
+
+
+class SlowConsumer(BrokerError):
+    """A subscriber of a topic that does not take its messages fast enough."""
+
+    message = "slow consumer"
+    fatal = True
+
+    def __init__(self, destination: str, limit: int) -> None:
+        super().__init__(destination, limit)
+        self.destination = destination
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return (
+            f"Messages of {self.destination[:200]} are taken too slowly: more than "
+            f"max_outbox ({self.limit} octets) were waiting for this connection."
+        )
+
+
+class ShuttingDown(BrokerError):
+    """The server is stopping."""
+
+    message = "shutdown"
+    fatal = True
+
+    def __str__(self) -> str:
+        return "The server is shutting down."
+
+
+class InternalError(PeerError):
+    """A bug of ours; the log has the traceback, the peer gets no detail."""
+
+    message = "internal error"
+    fatal = True
+
+    def __str__(self) -> str:
+        return "The server failed to process the frame."

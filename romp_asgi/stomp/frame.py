@@ -1,0 +1,105 @@
+"""A frame, and its way back to octets.
+
+Source: STOMP 1.2 § STOMP Frames.
+"""
+
+from collections.abc import Mapping
+
+from romp_asgi.stomp.spec import (
+    BODY_COMMANDS,
+    CONTENT_LENGTH,
+    PASSCODE,
+    UNESCAPED_COMMANDS,
+    Command,
+)
+from romp_asgi.stomp.versions import Version
+
+_SHOWN_HEADERS = 20
+_SHOWN_OCTETS = 200
+
+
+class Headers(dict[str, str]):
+    """The headers of one frame, unescaped, in the order they came.
+
+    Frames with equal header blocks share one object, so it is never changed once
+    its frame is made.
+
+    Attributes:
+        encoded: what a frame made from these headers starts with, by version; kept
+            by whoever encodes them, because the blocks of one sender repeat.
+    """
+
+    __slots__ = ("encoded",)
+
+    encoded: dict[str, bytes]
+
+
+class Frame:
+    """A command, headers and a body. Treated as frozen.
+
+    Args:
+        command: the command.
+        headers: names and values, unescaped; of a repeated header the first.
+        body: the octets of the body.
+    """
+
+    __slots__ = ("body", "command", "headers")
+
+    def __init__(
+        self, command: Command, headers: Mapping[str, str] = {}, body: bytes = b""
+    ) -> None:
+        self.command = command
+        self.headers = headers
+        self.body = body
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Frame):
+            return NotImplemented
+        return (
+            self.command == other.command
+            and self.headers == other.headers
+            and self.body == other.body
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # equal by value, and mutable inside
+
+    def __repr__(self) -> str:
+        return f"Frame({self.command}, {_shown(self.headers)}, {self.body[:40]!r})"
+
+    def __str__(self) -> str:
+        """For a log: bounded, without the body and without a passcode."""
+        headers = " ".join(f"{k}:{v}" for k, v in _shown(self.headers).items())
+        return f"{self.command} {headers} [{len(self.body)} bytes]"
+
+
+def _shown(headers: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name[:_SHOWN_OCTETS]: "…" if name == PASSCODE else value[:_SHOWN_OCTETS]
+        for name, value in list(headers.items())[:_SHOWN_HEADERS]
+    }
+
+
+def encode_headers(headers: Mapping[str, str], version: Version) -> str:
+    """Header lines, each with its LF, escaped as the version has it."""
+    lines = "".join([f"{name}:{value}\n" for name, value in headers.items()])
+    plain = lines.count(":") == lines.count("\n") == len(headers)
+    if plain and "\\" not in lines and "\r" not in lines:
+        return lines
+    escape_name, escape = version.escape_name, version.escape
+    return "".join([f"{escape_name(k)}:{escape(v)}\n" for k, v in headers.items()])
+
+
+def encode_frame(frame: Frame, version: Version) -> bytes:
+    """The octets of a frame, from its command to its NUL.
+
+    A body gets a ``content-length``, whatever the headers say.
+    """
+    headers = dict(frame.headers)
+    headers.pop(CONTENT_LENGTH, None)
+    if frame.command in BODY_COMMANDS:
+        headers[CONTENT_LENGTH] = str(len(frame.body))
+    if frame.command in UNESCAPED_COMMANDS:
+        lines = "".join([f"{name}:{value}\n" for name, value in headers.items()])
+    else:
+        lines = encode_headers(headers, version)
+    return f"{frame.command}\n{lines}\n".encode() + frame.body + b"\0"

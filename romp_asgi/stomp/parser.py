@@ -1,0 +1,329 @@
+"""Octets in any pieces → frames.
+
+The parser works on whole reads with ``bytes.find``, never octet by octet, and
+parses a header block that it has seen before only once: the blocks of one sender
+repeat. Limits hold while reading: a frame that will be too large is refused before
+it is held.
+
+Source: STOMP 1.2 § STOMP Frames, § Body, § Augmented BNF, § Size Limits.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from romp_asgi.errors import FrameError, HeaderError, LimitExceeded, ProtocolError
+from romp_asgi.stomp.frame import Frame, Headers
+from romp_asgi.stomp.spec import (
+    BODY_COMMANDS,
+    CONNECT_COMMANDS,
+    CONTENT_LENGTH,
+    RECEIPT,
+    UNESCAPED_COMMANDS,
+    Command,
+)
+from romp_asgi.stomp.versions import STOMP_1_2, Version
+
+_LF: Final = 10
+_CR: Final = 13
+
+#: Header blocks remembered per connection, and the largest that is. 32 of 512 octets
+#: are enough for senders of a few kinds of message; the memory is made on first use.
+_MAX_BLOCKS: Final = 32
+_MAX_BLOCK_SIZE: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large a frame may be, in octets but for ``max_headers``.
+
+    The names are those of the config keys, which errors mention.
+    """
+
+    max_headers: int = 64
+    max_header_len: int = 8192
+    max_header_size: int = 65536
+    max_message_size: int = 1048576
+
+
+class Parser:
+    """The incoming half of one connection.
+
+    Args:
+        limits: how large a frame may be; may be replaced at any time.
+        version: whose rules hold; may be replaced after a CONNECT.
+        commands: wire name → command, of the frames that are expected; without it
+            those of the version.
+    """
+
+    __slots__ = (
+        "_blocks",
+        "_body_at",
+        "_data",
+        "_error",
+        "_need",
+        "_nul_came",
+        "commands",
+        "limits",
+        "version",
+    )
+
+    def __init__(
+        self,
+        limits: Limits,
+        version: Version = STOMP_1_2,
+        commands: Mapping[str, Command] | None = None,
+    ) -> None:
+        self.limits = limits
+        self.version = version
+        self.commands = version.commands if commands is None else commands
+        # What is left of earlier reads, and what is known of the frame it begins
+        # with: that it does not end before `_need` octets or, if that is 0, before a
+        # NUL, and where its body begins, once its headers are complete.
+        self._data: bytes | bytearray = b""
+        self._need = 0
+        self._nul_came = False
+        self._body_at = 0
+        self._blocks: dict[bytes, tuple[Command, Headers, int]] | None = None
+        self._error: ProtocolError | None = None
+
+    def receive_data(self, data: bytes) -> None:
+        """Take octets as they come."""
+        if not self._data:
+            self._data = data
+            return
+        if type(self._data) is bytes:
+            self._data = bytearray(self._data)
+        self._data += data
+        self._nul_came = self._nul_came or b"\0" in data
+
+    def frames(self) -> list[Frame]:
+        """The frames that are complete; none if the next one is not.
+
+        Stops after a CONNECT, because version and limits may change there: call
+        again until nothing is returned.
+
+        Raises:
+            ProtocolError: when what follows the frames returned so far is not a
+                frame. Nothing is read after that.
+        """
+        if self._error is not None:
+            raise self._error
+        if len(self._data) < self._need or not self._data:
+            return []
+        frames: list[Frame] = []
+        try:
+            if self._body_at and not self._need and not self._nul_came:
+                self._check_body(len(self._data) - self._body_at)
+                return []
+            data = bytes(self._data)
+            rest = self._parse(data, frames)
+        except ProtocolError as exc:
+            self._data = b""
+            self._error = exc
+            if not frames:
+                raise
+            return frames
+        self._data = data[rest:] if rest else data
+        self._nul_came = False
+        return frames
+
+    def has_partial_frame(self) -> bool:
+        """Whether octets of an incomplete frame are held."""
+        return bool(self._data)
+
+    def _parse(self, data: bytes, frames: list[Frame]) -> int:
+        """Append the complete frames to ``frames``; return where the rest begins."""
+        position, size = 0, len(data)
+        self._need = self._body_at = 0
+        while True:
+            # EOLs between frames: heart-beats, and what some clients end a frame with.
+            while position < size and (data[position] == _LF or data[position] == _CR):
+                position += 1
+            if position >= size:
+                return position
+            nul = data.find(0, position)
+            blank = data.find(b"\n\n", position, nul if nul >= 0 else size)
+            block = data[position:blank] if blank >= 0 else b""
+            known = self._blocks.get(block) if self._blocks is not None else None
+            if known is not None:
+                command, headers, length = known
+                body = blank + 2
+            else:
+                end, body = self._find_block_end(data, position, blank, nul)
+                if end < 0:
+                    return position
+                block = data[position:end]
+                command, headers, length = self._parse_block(block)
+            if length < 0:
+                end = nul
+                if end < 0:
+                    self._body_at = body - position
+                    self._check_body(size - body)
+                    return position
+                self._check_body(end - body)
+            else:
+                self._check_body(length)
+                end = body + length
+                if end >= size:
+                    self._need = end + 1 - position
+                    return position
+                if data[end]:
+                    raise FrameError(
+                        f"The body of {command} does not end with a NUL after the "
+                        f"{length} octets of its content-length."
+                    )
+            if end > body and command not in BODY_COMMANDS:
+                error = FrameError(f"{command} may not have a body.")
+                error.receipt_id = headers.get(RECEIPT)
+                raise error
+            frames.append(Frame(command, headers, data[body:end]))
+            position = end + 1
+            if command in CONNECT_COMMANDS:
+                return position
+
+    def _find_block_end(
+        self, data: bytes, position: int, blank: int, nul: int
+    ) -> tuple[int, int]:
+        """Where the header block ends and where the body begins; -1 if not yet.
+
+        Args:
+            data: what has been read.
+            position: where the frame begins.
+            blank: where the first LF LF is, or -1.
+            nul: where the first NUL is, or -1.
+        """
+        stop = nul if nul >= 0 else len(data)
+        end, body = blank, blank + 2
+        # CR LF is allowed before the version is known, too.
+        at = data.find(b"\n\r\n", position, blank + 1 if blank >= 0 else stop)
+        if at >= 0 and self._allows_cr(data, position):
+            end, body = at, at + 3
+        limits = self.limits
+        if end - position > limits.max_header_size or (
+            end < 0 and stop - position > limits.max_header_size
+        ):
+            raise LimitExceeded("max_header_size", limits.max_header_size)
+        if end < 0:
+            if nul >= 0:
+                raise FrameError(
+                    "The headers of a frame do not end with an empty line before its "
+                    f"NUL: {_excerpt(data[position:nul])}."
+                )
+            self._check_unfinished(data, position)
+        return end, body
+
+    def _allows_cr(self, data: bytes, position: int) -> bool:
+        return self.version.carriage_return or data.startswith(
+            (b"CONNECT", b"STOMP"), position
+        )
+
+    def _check_unfinished(self, data: bytes, position: int) -> None:
+        """Refuse a header block that is too large already, or has a bad command."""
+        limits = self.limits
+        if len(data) - data.rfind(b"\n", position) > limits.max_header_len + 2:
+            raise LimitExceeded("max_header_len", limits.max_header_len)
+        if data.count(b"\n", position) > limits.max_headers + 1:
+            raise LimitExceeded("max_headers", limits.max_headers)
+        first = data.find(b"\n", position)
+        self._command(data[position : first if first >= 0 else len(data)], first >= 0)
+
+    def _check_body(self, size: int) -> None:
+        limit = self.limits.max_message_size
+        if size > limit:
+            raise LimitExceeded("max_message_size", limit, "msg flup")
+
+    def _command(self, line: bytes, complete: bool = True) -> Command | None:
+        """The command of a line, or None while it may still become one.
+
+        Raises:
+            FrameError: if it is none that is expected.
+        """
+        text = line.decode("utf-8", "replace")
+        if self._strips_cr(text):
+            text = text.removesuffix("\r")
+        if self.version.trims:
+            text = text.strip()
+        command = self.commands.get(text)
+        if command is None and (
+            complete or not any(name.startswith(text) for name in self.commands)
+        ):
+            raise FrameError(
+                f"The command {_excerpt(line)} is unknown; STOMP {self.version.name} "
+                f"has {', '.join(self.commands)}."
+            )
+        return command
+
+    def _strips_cr(self, command: str) -> bool:
+        return self.version.carriage_return or command.startswith(("CONNECT", "STOMP"))
+
+    def _parse_block(self, block: bytes) -> tuple[Command, Headers, int]:
+        """A command and its headers, with the content-length or -1."""
+        line, _, rest = block.partition(b"\n")
+        command = self._command(line)
+        assert command is not None
+        limits = self.limits
+        lines = rest.split(b"\n") if rest else []
+        if len(lines) > limits.max_headers:
+            raise LimitExceeded("max_headers", limits.max_headers)
+        if len(block) > limits.max_header_len and any(
+            len(line) > limits.max_header_len for line in lines
+        ):
+            raise LimitExceeded("max_header_len", limits.max_header_len)
+        headers = self._parse_headers(command, lines)
+        length = -1
+        if (value := headers.get(CONTENT_LENGTH)) is not None:
+            length = self._content_length(command, headers, value)
+        # A CONNECT comes once, and has a passcode.
+        if len(block) <= _MAX_BLOCK_SIZE and command not in CONNECT_COMMANDS:
+            if self._blocks is None or len(self._blocks) >= _MAX_BLOCKS:
+                self._blocks = {}
+            self._blocks[block] = command, headers, length
+        return command, headers, length
+
+    def _parse_headers(self, command: Command, lines: list[bytes]) -> Headers:
+        version = self.version
+        escaped = bool(version.unescapes) and command not in UNESCAPED_COMMANDS
+        strips_cr = self._strips_cr(command)
+        headers = Headers()
+        for line in lines:
+            try:
+                text = line.decode()
+            except UnicodeDecodeError:
+                raise FrameError(
+                    f"A header of {command} is not UTF-8: {_excerpt(line)}."
+                ) from None
+            if strips_cr:
+                text = text.removesuffix("\r")
+            # The grammar bars a colon in the value, yet clients send it: the first
+            # one divides.
+            name, colon, value = text.partition(":")
+            if not colon or not name:
+                raise FrameError(
+                    f"A header line of {command} is not name:value: {_excerpt(line)}."
+                )
+            if escaped and "\\" in text:
+                name, value = version.unescape(name), version.unescape(value)
+            if version.trims:
+                name, value = name.strip(), value.strip()
+            # "only the first header entry SHOULD be used as the value"
+            headers.setdefault(name, value)
+        return headers
+
+    def _content_length(self, command: Command, headers: Headers, value: str) -> int:
+        if not (value.isascii() and value.isdigit() and len(value) <= 18):
+            error = HeaderError(
+                command,
+                CONTENT_LENGTH,
+                f"must be a number of octets, not {value[:40]!r}",
+            )
+            error.receipt_id = headers.get(RECEIPT)
+            error.fatal = True  # where the frame ends is not known
+            raise error
+        return int(value)
+
+
+def _excerpt(octets: bytes) -> str:
+    """Octets of a peer for an error's sentence, short and printable."""
+    text = octets[:40].decode("utf-8", "backslashreplace")
+    return repr(text + "…" if len(octets) > 40 else text)
