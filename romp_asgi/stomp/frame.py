@@ -9,6 +9,7 @@ from romp_asgi.stomp.spec import (
     BODY_COMMANDS,
     CONTENT_LENGTH,
     PASSCODE,
+    RESERVED_HEADERS,
     UNESCAPED_COMMANDS,
     Command,
 )
@@ -31,7 +32,9 @@ class Headers(dict[str, str]):
 
     __slots__ = ("encoded",)
 
-    encoded: dict[str, bytes]
+    def __init__(self, headers: Mapping[str, str] = {}) -> None:
+        super().__init__(headers)
+        self.encoded: dict[str, bytes] = {}
 
 
 class Frame:
@@ -103,3 +106,28 @@ def encode_frame(frame: Frame, version: Version) -> bytes:
     else:
         lines = encode_headers(headers, version)
     return f"{frame.command}\n{lines}\n".encode() + frame.body + b"\0"
+
+
+def encode_message_tail(
+    number: int, headers: Mapping[str, str], body: bytes, version: Version
+) -> bytes:
+    """A MESSAGE from its message-id to its NUL: all that its receivers share.
+
+    What comes before it, the command and the headers of one subscription, is put in
+    front by whoever delivers it. The sender's headers are passed on octet for octet,
+    but for those that are the server's to write.
+
+    Source: STOMP 1.2 § MESSAGE.
+    """
+    encoded = headers.encoded if isinstance(headers, Headers) else {}
+    lines = encoded.get(version.name)
+    if lines is None:
+        passed_on = {k: v for k, v in headers.items() if k not in RESERVED_HEADERS}
+        lines = encode_headers(passed_on, version).encode()
+        encoded[version.name] = lines
+    return b"message-id:%d\n%bcontent-length:%d\n\n%b\0" % (
+        number,
+        lines,
+        len(body),
+        body,
+    )

@@ -1,0 +1,426 @@
+"""The broker: who may send and subscribe where, and what becomes of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from romp_asgi.broker.client import Client
+from romp_asgi.broker.destination import Destination, Dropped
+from romp_asgi.broker.message import Memory, Message
+from romp_asgi.broker.patterns import compile_pattern, is_pattern
+from romp_asgi.broker.pending import Pending, all_of
+from romp_asgi.broker.policy import Kind, Policy
+from romp_asgi.broker.queue import Queue
+from romp_asgi.broker.subscription import Delivery, Receiver, Subscription
+from romp_asgi.broker.topic import Topic
+from romp_asgi.broker.transaction import Acknowledge, Send, Transaction
+from romp_asgi.errors import (
+    DestinationBlocked,
+    DestinationFull,
+    DuplicateSubscription,
+    DuplicateTransaction,
+    MessageTooLarge,
+    SubscriptionsFull,
+    TooManyDestinations,
+    TransactionTooLarge,
+    UnknownAck,
+    UnknownDestination,
+    UnknownSubscription,
+    UnknownTransaction,
+)
+from romp_asgi.stomp.spec import DESTINATION, ORIGINAL_DESTINATION, AckMode
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerLimits:
+    """What clients may take of the broker, under the names of the config keys.
+
+    ``max_subs``, ``max_transactions`` and ``prefetch_count`` are per client; sizes are
+    in octets.
+    """
+
+    max_subs: int = 256
+    max_destinations: int = 100_000
+    max_memory: int = 1 << 30
+    max_outbox: int = 16 << 20
+    max_transactions: int = 16
+    max_transaction_frames: int = 10_000
+    max_transaction_size: int = 16 << 20
+    prefetch_count: int = 1000
+
+
+class Broker:
+    """All destinations.
+
+    Args:
+        destinations: key → policy; a key with ``*`` or ``**`` is a template for names
+            that are made on first use, and the first that matches counts.
+        limits: what clients may take.
+        dropped: told of each message that is lost by a policy, and why.
+        first_number: what message-ids count from.
+
+    Attributes:
+        destinations: those that exist, by name.
+    """
+
+    def __init__(
+        self,
+        destinations: Mapping[str, Policy],
+        limits: BrokerLimits | None = None,
+        dropped: Dropped = lambda message, reason: None,
+        first_number: int = 0,
+    ) -> None:
+        self.limits = limits or BrokerLimits()
+        self.memory = Memory(self.limits.max_memory)
+        self.last_number = first_number
+        self._dropped = dropped
+        self.destinations: dict[str, Destination] = {}
+        self._templates = [
+            (compile_pattern(key), policy)
+            for key, policy in destinations.items()
+            if is_pattern(key)
+        ]
+        for key, policy in destinations.items():
+            if not is_pattern(key):
+                self.destinations[key] = self._make(key, policy, is_dynamic=False)
+
+    # Messages
+
+    def send(
+        self,
+        client: Client,
+        message: Message,
+        now: float,
+        transaction: str | None = None,
+    ) -> Pending | None:
+        """Accept a message, or put it off until COMMIT.
+
+        Args:
+            client: who sends it.
+            message: the message; gets its number here.
+            now: the time, in seconds.
+            transaction: the one it is part of.
+
+        Returns:
+            What the sender has to wait for, if anything.
+
+        Raises:
+            BrokerError: if it is refused. Nothing was changed.
+        """
+        destination = self.destinations.get(message.destination)
+        if destination is None:
+            destination = self._find(message.destination)
+        policy = destination.policy
+        if policy.write_block or policy.web_write_block:
+            self._check_block(client, destination, "write_block")
+        limit = policy.max_message_size
+        if limit is not None and len(message.body) > limit:
+            raise MessageTooLarge(destination.name, limit)
+        if transaction is not None:
+            operation = Send(destination, message)
+            self._transaction(client, transaction).add(operation)
+            return None
+        return self._accept(destination, message, now, force=False)
+
+    def _accept(
+        self, destination: Destination, message: Message, now: float, *, force: bool
+    ) -> Pending | None:
+        self.last_number = message.number = self.last_number + 1
+        if destination.policy.expiry:
+            message.expires_at = now + destination.policy.expiry / 1000
+        return destination.accept(message, force=force)
+
+    def _find(self, name: str) -> Destination:
+        """A destination by name; made, if a pattern has it and it is not there."""
+        destination = self.destinations.get(name)
+        if destination is not None:
+            return destination
+        for pattern, policy in self._templates:
+            if pattern.fullmatch(name):
+                limit = self.limits.max_destinations
+                if len(self.destinations) >= limit:
+                    raise TooManyDestinations(name, limit)
+                destination = self._make(name, policy, is_dynamic=True)
+                self.destinations[name] = destination
+                return destination
+        raise UnknownDestination(name)
+
+    def _make(self, name: str, policy: Policy, *, is_dynamic: bool) -> Destination:
+        if policy.kind is Kind.QUEUE:
+            return Queue(
+                name, policy, self.memory, self._dropped, is_dynamic=is_dynamic
+            )
+        return Topic(
+            name,
+            policy,
+            self.memory,
+            self._dropped,
+            is_dynamic=is_dynamic,
+            max_outbox=self.limits.max_outbox,
+        )
+
+    @staticmethod
+    def _check_block(client: Client, destination: Destination, block: str) -> None:
+        if client.is_local:
+            return
+        if getattr(destination.policy, block):
+            raise DestinationBlocked(destination.name, block)
+        if client.is_web and getattr(destination.policy, f"web_{block}"):
+            raise DestinationBlocked(destination.name, f"web_{block}")
+
+    # Subscriptions
+
+    def subscribe(
+        self,
+        client: Client,
+        id: str,
+        destination: str,
+        receiver: Receiver,
+        ack: AckMode = AckMode.AUTO,
+        prefetch: int | None = None,
+    ) -> Subscription:
+        """Begin a subscription; what waits for it is delivered before this returns.
+
+        Args:
+            client: whose it is.
+            id: unique among the client's.
+            destination: the name of what it subscribes to.
+            receiver: where its messages go.
+            ack: whether and how they are acknowledged.
+            prefetch: how many may wait for an acknowledgement; None for the default.
+
+        Raises:
+            BrokerError: if it is refused. Nothing was changed.
+        """
+        if id in client.subscriptions:
+            raise DuplicateSubscription(id)
+        if len(client.subscriptions) >= self.limits.max_subs:
+            raise SubscriptionsFull("max_subs", self.limits.max_subs)
+        target = self._find(destination)
+        policy = target.policy
+        self._check_block(client, target, "read_block")
+        if target.connections >= policy.max_connections:
+            raise SubscriptionsFull("max_connections", policy.max_connections)
+        subscription = Subscription(
+            client,
+            id,
+            target,
+            receiver,
+            AckMode.AUTO if policy.auto_ack else ack,
+            self.limits.prefetch_count if prefetch is None else prefetch,
+        )
+        client.subscriptions[id] = subscription
+        target.attach(subscription)
+        return subscription
+
+    def unsubscribe(self, client: Client, id: str) -> None:
+        """End a subscription; what it has not acknowledged goes back.
+
+        Raises:
+            UnknownSubscription: if the client has none of that id.
+        """
+        subscription = client.subscriptions.pop(id, None)
+        if subscription is None:
+            raise UnknownSubscription(id)
+        self._end([subscription])
+
+    def leave(self, client: Client) -> None:
+        """A client goes: its subscriptions end, its transactions are aborted."""
+        subscriptions = list(client.subscriptions.values())
+        client.subscriptions.clear()
+        client.transactions.clear()
+        self._end(subscriptions)
+
+    def _end(self, subscriptions: list[Subscription]) -> None:
+        # First all of them, so that none gets what another one gives back.
+        for subscription in subscriptions:
+            subscription.destination.detach(subscription)
+        for subscription in subscriptions:
+            if subscription.unacked:
+                subscription.destination.give_back(subscription.take_all())
+        for subscription in subscriptions:
+            self._remove_if_unused(subscription.destination)
+
+    def resume(self, client: Client) -> None:
+        """A client whose receivers had no room has room again."""
+        for subscription in list(client.subscriptions.values()):
+            subscription.ready = True
+            subscription.destination.resume(subscription)
+
+    # Acknowledgements
+
+    def acknowledge(
+        self,
+        client: Client,
+        tag: int,
+        now: float,
+        *,
+        is_ack: bool = True,
+        requeue: bool = True,
+        transaction: str | None = None,
+    ) -> Pending | None:
+        """ACK, or NACK, a delivery; in "client" mode, and all before it.
+
+        What is acknowledged already, or went back when its subscription ended, is
+        passed over: the client could not know.
+
+        Args:
+            client: who acknowledges.
+            tag: the delivery.
+            now: the time, in seconds.
+            is_ack: False for NACK.
+            requeue: of NACK, whether it may be delivered again.
+            transaction: the one it is part of.
+
+        Returns:
+            What has to be waited for, if anything.
+
+        Raises:
+            UnknownAck: if the client was never given it.
+            UnknownTransaction, TransactionTooLarge: nothing was changed.
+        """
+        if not 0 < tag <= client.last_tag:
+            raise UnknownAck(str(tag))
+        if transaction is not None:
+            operation = Acknowledge(tag, is_ack, requeue)
+            self._transaction(client, transaction).add(operation)
+            return None
+        delivery = client.unacked.get(tag)
+        if delivery is None:
+            return None
+        subscription = delivery.subscription
+        assert subscription is not None
+        deliveries = subscription.take(tag)
+        destination = subscription.destination
+        pending = None
+        if is_ack:
+            pending = destination.settle(deliveries)
+        else:
+            self._reject(destination, deliveries, now, requeue=requeue)
+        destination.resume(subscription)
+        return pending
+
+    def _reject(
+        self,
+        destination: Destination,
+        deliveries: list[Delivery],
+        now: float,
+        *,
+        requeue: bool,
+    ) -> None:
+        """Deliver once more, or send to the dead letters."""
+        limit = destination.policy.max_deliveries
+        again = [d for d in deliveries if requeue and d.count < limit]
+        dead = [d for d in deliveries if not requeue or d.count >= limit]
+        if dead:
+            destination.settle(dead)
+            for delivery in dead:
+                self._bury(destination, delivery.message, now)
+        if again:
+            destination.give_back(again)
+
+    def _bury(self, destination: Destination, message: Message, now: float) -> None:
+        """Send a message to the dead letters of its destination, or drop it."""
+        name = destination.policy.dead_letter
+        if name is None:
+            self._dropped(message, "rejected")
+            return
+        headers = {
+            **message.headers,
+            DESTINATION: name,
+            ORIGINAL_DESTINATION: message.destination,
+        }
+        letter = Message(name, headers, message.body)
+        try:
+            self._accept(self._find(name), letter, now, force=False)
+        except (DestinationFull, UnknownDestination) as exc:
+            self._dropped(message, f"rejected, and no dead letter: {exc}")
+
+    # Transactions
+
+    def begin(self, client: Client, transaction: str) -> None:
+        """Open a transaction.
+
+        Raises:
+            DuplicateTransaction, TransactionTooLarge: nothing was changed.
+        """
+        limits = self.limits
+        if transaction in client.transactions:
+            raise DuplicateTransaction(transaction)
+        if len(client.transactions) >= limits.max_transactions:
+            raise TransactionTooLarge("max_transactions", limits.max_transactions)
+        client.transactions[transaction] = Transaction(
+            limits.max_transaction_frames, limits.max_transaction_size
+        )
+
+    def commit(self, client: Client, transaction: str, now: float) -> Pending | None:
+        """Do all that a transaction holds, or nothing.
+
+        Returns:
+            What the client has to wait for, if anything.
+
+        Raises:
+            UnknownTransaction: if there is none of that id.
+            DestinationFull: if a queue cannot take its messages. Nothing was changed.
+        """
+        operations = self._transaction(client, transaction).operations
+        counts: dict[str, int] = {}
+        for operation in operations:
+            if isinstance(operation, Send):
+                name = operation.destination.name
+                counts[name] = counts.get(name, 0) + 1
+        for name, count in counts.items():
+            target = self._find(name)
+            if not target.can_take(count):
+                raise DestinationFull(name, target.policy.max_messages)
+        del client.transactions[transaction]
+        pendings: list[Pending | None] = []
+        for operation in operations:
+            if isinstance(operation, Send):
+                message = operation.message
+                target = self._find(message.destination)
+                pendings.append(self._accept(target, message, now, force=True))
+            else:
+                pendings.append(
+                    self.acknowledge(
+                        client,
+                        operation.tag,
+                        now,
+                        is_ack=operation.is_ack,
+                        requeue=operation.requeue,
+                    )
+                )
+        return all_of([pending for pending in pendings if pending is not None])
+
+    def abort(self, client: Client, transaction: str) -> None:
+        """Forget what a transaction holds.
+
+        Raises:
+            UnknownTransaction: if there is none of that id.
+        """
+        self._transaction(client, transaction)
+        del client.transactions[transaction]
+
+    @staticmethod
+    def _transaction(client: Client, transaction: str) -> Transaction:
+        try:
+            return client.transactions[transaction]
+        except KeyError:
+            raise UnknownTransaction(transaction) from None
+
+    # Time
+
+    def expire(self, now: float) -> int:
+        """Drop messages that are too old and names that are unused.
+
+        Returns:
+            How many messages were dropped.
+        """
+        count = 0
+        for destination in list(self.destinations.values()):
+            count += destination.expire(now)
+            self._remove_if_unused(destination)
+        return count
+
+    def _remove_if_unused(self, destination: Destination) -> None:
+        if destination.is_dynamic and destination.is_unused:
+            self.destinations.pop(destination.name, None)

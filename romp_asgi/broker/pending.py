@@ -1,0 +1,52 @@
+"""What completes later, without a loop."""
+
+from collections.abc import Callable
+
+
+class Pending:
+    """The promise that something will be done.
+
+    A producer that gets one sends nothing more until it is resolved.
+    """
+
+    __slots__ = ("_callbacks", "done")
+
+    def __init__(self) -> None:
+        self.done = False
+        self._callbacks: list[Callable[[], None]] = []
+
+    def then(self, callback: Callable[[], None]) -> None:
+        """Call back once it is done; at once if it is.
+
+        The callback must not call the broker: it schedules what comes next.
+        """
+        if self.done:
+            callback()
+        else:
+            self._callbacks.append(callback)
+
+    def resolve(self) -> None:
+        """It is done. Doing so again does nothing."""
+        self.done = True
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback()
+
+
+def all_of(pendings: list[Pending]) -> Pending | None:
+    """One promise for several; None for none."""
+    waiting = [pending for pending in dict.fromkeys(pendings) if not pending.done]
+    if len(waiting) < 2:
+        return waiting[0] if waiting else None
+    whole = Pending()
+    left = len(waiting)
+
+    def one_is_done() -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            whole.resolve()
+
+    for pending in waiting:
+        pending.then(one_is_done)
+    return whole

@@ -1,0 +1,53 @@
+"""What a destination is and how it behaves: its part of the config."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What a destination does with a message."""
+
+    #: Every subscription gets it; nothing is stored.
+    TOPIC = "topic"
+    #: One subscription gets it; it is kept until then.
+    QUEUE = "queue"
+
+
+class Overflow(StrEnum):
+    """What a full queue does with one more message."""
+
+    REJECT = "reject"
+    DROP_OLDEST = "drop-oldest"
+    BLOCK = "block"
+
+
+class SlowConsumerPolicy(StrEnum):
+    """What a topic does when a subscriber does not keep up."""
+
+    DISCONNECT = "disconnect"
+    DROP = "drop"
+    BLOCK = "block"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The settings of one destination, under the names of the config keys.
+
+    ``expiry`` is in milliseconds, 0 for never; ``max_message_size`` in octets, None
+    for no limit of its own.
+    """
+
+    kind: Kind = Kind.TOPIC
+    max_connections: int = 1_000_000
+    max_messages: int = 100
+    max_message_size: int | None = None
+    expiry: int = 120_000
+    auto_ack: bool = False
+    overflow: Overflow = Overflow.REJECT
+    slow_consumer: SlowConsumerPolicy = SlowConsumerPolicy.DISCONNECT
+    max_deliveries: int = 10
+    dead_letter: str | None = None
+    write_block: bool = False
+    read_block: bool = False
+    web_write_block: bool = False
+    web_read_block: bool = False

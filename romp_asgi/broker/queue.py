@@ -1,0 +1,149 @@
+"""Queues: each message goes to one consumer, and is kept until one takes it."""
+
+from collections import deque
+
+from typing_extensions import override
+
+from romp_asgi.broker.destination import Destination, Dropped
+from romp_asgi.broker.message import Memory, Message
+from romp_asgi.broker.pending import Pending, all_of
+from romp_asgi.broker.policy import Overflow, Policy
+from romp_asgi.broker.subscription import Backlog, Delivery, Subscription
+from romp_asgi.errors import DestinationFull
+from romp_asgi.stomp.spec import AckMode
+
+
+class Queue(Destination):
+    """First in, first out; consumers with credit take turns, strictly.
+
+    Invariant: between two calls either nothing waits or nobody has credit for it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        policy: Policy,
+        memory: Memory,
+        dropped: Dropped,
+        *,
+        is_dynamic: bool = False,
+    ) -> None:
+        super().__init__(name, policy, memory, dropped, is_dynamic=is_dynamic)
+        self._backlog = Backlog(memory)
+        # Those with credit, the next one first.
+        self._rotation: deque[Subscription] = deque()
+        self._room: Pending | None = None
+
+    @override
+    def __len__(self) -> int:
+        return len(self._backlog)
+
+    @override
+    def can_take(self, count: int) -> bool:
+        return (
+            self.policy.overflow is not Overflow.REJECT
+            or bool(self._rotation)
+            or len(self._backlog) + count <= self.policy.max_messages
+        )
+
+    @override
+    def accept(self, message: Message, *, force: bool = False) -> Pending | None:
+        rotation = self._rotation
+        if not rotation:
+            return self._store(message, force)
+        # By the invariant nothing waits.
+        subscription = rotation.popleft()
+        if subscription.ack is AckMode.AUTO:
+            # Without a Delivery: nobody will ask for it again.
+            more = subscription.ready = subscription.deliver(message, 0, False)
+        else:
+            more = subscription.give(self._backlog.hold(message))
+        if more:
+            rotation.append(subscription)
+        else:
+            subscription.has_turn = False
+        self.accepted += 1
+        return self._memory.room()
+
+    def _store(self, message: Message, force: bool) -> Pending | None:
+        limit = self.policy.max_messages
+        overflow = self.policy.overflow
+        is_full = len(self._backlog) >= limit
+        if is_full and overflow is Overflow.REJECT and not force:
+            raise DestinationFull(self.name, limit)
+        if is_full and overflow is Overflow.DROP_OLDEST:
+            oldest = self._backlog.pop()
+            self._backlog.let_go(oldest)
+            self._dropped(oldest.message, "overflow")
+        self._backlog.append(self._backlog.hold(message))
+        self.accepted += 1
+        # What comes to a full queue that blocks is kept, and its producer waits: so
+        # the queue is never longer than its limit and one message a producer.
+        if overflow is Overflow.BLOCK and len(self._backlog) >= limit:
+            if self._room is None:
+                self._room = Pending()
+            memory = self._memory.room()
+            return all_of([self._room, memory]) if memory else self._room
+        return self._memory.room()
+
+    @override
+    def attach(self, subscription: Subscription) -> None:
+        self.connections += 1
+        self.resume(subscription)
+
+    @override
+    def detach(self, subscription: Subscription) -> None:
+        self.connections -= 1
+        if subscription.has_turn:
+            subscription.has_turn = False
+            self._rotation.remove(subscription)
+
+    @override
+    def give_back(self, deliveries: list[Delivery]) -> None:
+        self._backlog.put_back(deliveries)
+        self._pump()
+
+    @override
+    def settle(self, deliveries: list[Delivery]) -> Pending | None:
+        for delivery in deliveries:
+            self._backlog.let_go(delivery)
+        return None
+
+    @override
+    def resume(self, subscription: Subscription) -> None:
+        if subscription.has_credit and not subscription.has_turn:
+            subscription.has_turn = True
+            self._rotation.append(subscription)
+            self._pump()
+
+    @override
+    def expire(self, now: float) -> int:
+        count = 0
+        backlog = self._backlog
+        while (oldest := backlog.oldest()) and 0 < oldest.expires_at <= now:
+            backlog.let_go(backlog.pop())
+            self._dropped(oldest, "expired")
+            count += 1
+        self._check_room()
+        return count
+
+    def _pump(self) -> None:
+        """Give out what waits while somebody has credit."""
+        rotation, backlog = self._rotation, self._backlog
+        while rotation and len(backlog):
+            subscription = rotation.popleft()
+            delivery = backlog.pop()
+            if subscription.give(delivery):
+                rotation.append(subscription)
+            else:
+                subscription.has_turn = False
+            if subscription.ack is AckMode.AUTO:
+                backlog.let_go(delivery)
+        self._check_room()
+
+    def _check_room(self) -> None:
+        """Let producers go on, not at the first free place but at a good many."""
+        limit = self.policy.max_messages
+        if self._room is not None and len(self._backlog) <= limit - limit // 4 - 1:
+            room, self._room = self._room, None
+            room.resolve()

@@ -1,0 +1,224 @@
+"""A subscription, and the deliveries made to it.
+
+Source: STOMP 1.2 § SUBSCRIBE ack Header, § ACK, § NACK.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol
+
+from romp_asgi.broker.message import Memory, Message
+from romp_asgi.errors import PeerError
+from romp_asgi.stomp.spec import AckMode
+
+if TYPE_CHECKING:
+    from romp_asgi.broker.client import Client
+    from romp_asgi.broker.destination import Destination
+
+
+class Receiver(Protocol):
+    """Where the messages of a subscription go. Calls nothing of the broker."""
+
+    def deliver(self, message: Message, tag: int, redelivered: bool) -> bool:
+        """Take a message.
+
+        Args:
+            message: the message.
+            tag: what an acknowledgement names it by; 0 if none is awaited.
+            redelivered: whether it was given out before.
+
+        Returns:
+            Whether there is room for more; if not, `Broker.resume` tells when.
+        """
+        ...
+
+    def overrun(self) -> bool:
+        """Whether so much is waiting that a topic must not wait longer."""
+        ...
+
+    def cut_off(self, error: PeerError) -> None:
+        """End the client, soon, telling it why."""
+        ...
+
+
+class Delivery:
+    """A message that a destination holds, and to whom it was given.
+
+    Attributes:
+        message: the message.
+        count: how often it was given out.
+        tag: its number among the deliveries of the client that has it now.
+        subscription: the one that has it now.
+    """
+
+    __slots__ = ("count", "message", "subscription", "tag")
+
+    def __init__(self, message: Message) -> None:
+        self.message = message
+        self.count = 0
+        self.tag = 0
+        self.subscription: Subscription | None = None
+
+
+class Subscription:
+    """One SUBSCRIBE of one client.
+
+    Args:
+        client: whose it is.
+        id: unique among the client's.
+        destination: what it subscribes to.
+        receiver: where its messages go.
+        ack: whether and how messages are acknowledged.
+        prefetch: how many may wait for an acknowledgement at a time.
+
+    Attributes:
+        unacked: what it was given and has not acknowledged, oldest first, by tag.
+        ready: whether its receiver had room when it was last given something.
+        has_turn: whether it is among the consumers of a queue that take turns.
+        backlog: what waits for its credit, where the destination keeps that for
+            each subscription.
+    """
+
+    __slots__ = (
+        "ack",
+        "backlog",
+        "client",
+        "deliver",
+        "destination",
+        "has_turn",
+        "id",
+        "prefetch",
+        "ready",
+        "receiver",
+        "unacked",
+    )
+
+    def __init__(
+        self,
+        client: Client,
+        id: str,
+        destination: Destination,
+        receiver: Receiver,
+        ack: AckMode,
+        prefetch: int,
+    ) -> None:
+        self.client = client
+        self.id = id
+        self.destination = destination
+        self.receiver = receiver
+        self.deliver = receiver.deliver
+        self.ack = ack
+        self.prefetch = prefetch
+        self.ready = True
+        self.has_turn = False
+        self.unacked: dict[int, Delivery] = {}
+        self.backlog: Backlog | None = None
+
+    @property
+    def has_credit(self) -> bool:
+        """Whether it can be given a message now."""
+        return self.ready and len(self.unacked) < self.prefetch
+
+    def give(self, delivery: Delivery) -> bool:
+        """Hand a message over; return whether it can be given one more."""
+        redelivered = delivery.count > 0
+        delivery.count += 1
+        if self.ack is AckMode.AUTO:
+            self.ready = self.deliver(delivery.message, 0, redelivered)
+            return self.ready
+        client = self.client
+        tag = client.last_tag = client.last_tag + 1
+        delivery.tag = tag
+        delivery.subscription = self
+        self.unacked[tag] = client.unacked[tag] = delivery
+        self.ready = self.deliver(delivery.message, tag, redelivered)
+        return self.ready and len(self.unacked) < self.prefetch
+
+    def take(self, tag: int) -> list[Delivery]:
+        """The deliveries that an acknowledgement covers; they wait for none any more.
+
+        "client": the one named and all before it. "client-individual": only that.
+        """
+        if self.ack is AckMode.CLIENT:
+            tags = []
+            for earlier in self.unacked:
+                if earlier > tag:
+                    break
+                tags.append(earlier)
+        else:
+            tags = [tag]
+        for each in tags:
+            del self.client.unacked[each]
+        return [self.unacked.pop(each) for each in tags]
+
+    def take_all(self) -> list[Delivery]:
+        """All deliveries that are not acknowledged, oldest first."""
+        for tag in self.unacked:
+            del self.client.unacked[tag]
+        deliveries = list(self.unacked.values())
+        self.unacked.clear()
+        return deliveries
+
+
+class Backlog:
+    """Held messages that wait for a consumer, in the order of their numbers.
+
+    What comes back takes its old place: in front of all that came after it.
+
+    Args:
+        memory: where what is held is counted.
+    """
+
+    __slots__ = ("_fresh", "_memory", "_returned", "octets")
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._fresh: deque[Delivery] = deque()
+        self._returned: list[tuple[int, Delivery]] = []
+        self.octets = 0
+
+    def __len__(self) -> int:
+        return len(self._fresh) + len(self._returned)
+
+    def append(self, delivery: Delivery) -> None:
+        """Add what is newer than all the others."""
+        self._fresh.append(delivery)
+        self.octets += delivery.message.size
+
+    def put_back(self, deliveries: Iterable[Delivery]) -> None:
+        """Add what has been here before."""
+        for delivery in deliveries:
+            heapq.heappush(self._returned, (delivery.message.number, delivery))
+            self.octets += delivery.message.size
+
+    def pop(self) -> Delivery:
+        """Take the oldest."""
+        if self._returned and self._oldest_is_returned():
+            delivery = heapq.heappop(self._returned)[1]
+        else:
+            delivery = self._fresh.popleft()
+        self.octets -= delivery.message.size
+        return delivery
+
+    def oldest(self) -> Message | None:
+        """The oldest, which stays."""
+        if self._returned and self._oldest_is_returned():
+            return self._returned[0][1].message
+        return self._fresh[0].message if self._fresh else None
+
+    def _oldest_is_returned(self) -> bool:
+        if not self._fresh:
+            return True
+        return self._returned[0][0] < self._fresh[0].message.number
+
+    def hold(self, message: Message) -> Delivery:
+        """Count a message as held, wherever it is, until it is let go."""
+        self._memory.take(message.size)
+        return Delivery(message)
+
+    def let_go(self, delivery: Delivery) -> None:
+        """The message is done with."""
+        self._memory.release(delivery.message.size)

@@ -1,0 +1,182 @@
+"""Topics: each message goes to every subscription, and nothing is stored.
+
+Each subscription that acknowledges has a backlog of its own, because it may be out
+of credit when a message comes, and may give one back.
+"""
+
+from typing_extensions import override
+
+from romp_asgi.broker.destination import Destination, Dropped
+from romp_asgi.broker.message import Memory, Message
+from romp_asgi.broker.pending import Pending, all_of
+from romp_asgi.broker.policy import Policy, SlowConsumerPolicy
+from romp_asgi.broker.subscription import Backlog, Delivery, Subscription
+from romp_asgi.errors import SlowConsumer
+from romp_asgi.stomp.spec import AckMode
+
+
+class Topic(Destination):
+    """Broadcast.
+
+    Args:
+        max_outbox: octets that may wait for one subscription's credit, above which
+            the policy ``slow_consumer`` holds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        policy: Policy,
+        memory: Memory,
+        dropped: Dropped,
+        *,
+        is_dynamic: bool = False,
+        max_outbox: int,
+    ) -> None:
+        super().__init__(name, policy, memory, dropped, is_dynamic=is_dynamic)
+        self._max_outbox = max_outbox
+        # Those that get everything at once, and those that acknowledge.
+        self._plain: list[Subscription] = []
+        self._acknowledging: list[Subscription] = []
+        # Those that are passed over until they have room again, and those for which
+        # producers wait.
+        self._skipped: list[Subscription] = []
+        self._awaited: set[Subscription] = set()
+        self._room: Pending | None = None
+
+    @override
+    def __len__(self) -> int:
+        return 0
+
+    @override
+    def can_take(self, count: int) -> bool:
+        return True
+
+    @override
+    def accept(self, message: Message, *, force: bool = False) -> Pending | None:
+        self.accepted += 1
+        slow: list[Subscription] | None = None
+        for subscription in self._plain:
+            if not subscription.deliver(message, 0, False):
+                if slow is None:
+                    slow = []
+                slow.append(subscription)
+        if self._acknowledging:
+            slow = (slow or []) + self._offer(message)
+        if self._skipped and self.policy.slow_consumer is SlowConsumerPolicy.DROP:
+            self._dropped(message, "slow consumer")
+        if slow:
+            for subscription in slow:
+                self._slow(subscription)
+        if self._room is not None and not self._room.done:
+            memory = self._memory.room()
+            return all_of([self._room, memory]) if memory else self._room
+        return self._memory.room()
+
+    def _offer(self, message: Message) -> list[Subscription]:
+        """Give a message to those that acknowledge; return those without credit."""
+        slow = []
+        for subscription in self._acknowledging:
+            backlog = self._backlog_of(subscription)
+            delivery = backlog.hold(message)
+            if subscription.has_credit and not len(backlog):
+                subscription.give(delivery)
+            else:
+                backlog.append(delivery)
+                slow.append(subscription)
+        return slow
+
+    def _slow(self, subscription: Subscription) -> None:
+        """A subscription had no room for the message, or has none for the next."""
+        policy = self.policy.slow_consumer
+        if policy is SlowConsumerPolicy.BLOCK:
+            self._awaited.add(subscription)
+            if self._room is None:
+                self._room = Pending()
+        elif self._is_overrun(subscription):
+            self._list_of(subscription).remove(subscription)
+            self._skipped.append(subscription)
+            if policy is SlowConsumerPolicy.DISCONNECT:
+                error = SlowConsumer(self.name, self._max_outbox)
+                subscription.receiver.cut_off(error)
+
+    def _is_overrun(self, subscription: Subscription) -> bool:
+        backlog = subscription.backlog
+        if backlog is not None and backlog.octets > self._max_outbox:
+            return True
+        return subscription.receiver.overrun()
+
+    @override
+    def attach(self, subscription: Subscription) -> None:
+        self.connections += 1
+        if subscription.ack is not AckMode.AUTO:
+            subscription.backlog = Backlog(self._memory)
+        self._list_of(subscription).append(subscription)
+
+    @override
+    def detach(self, subscription: Subscription) -> None:
+        self.connections -= 1
+        if subscription in self._skipped:
+            self._skipped.remove(subscription)
+        else:
+            self._list_of(subscription).remove(subscription)
+        self._no_longer_awaited(subscription)
+        backlog, subscription.backlog = subscription.backlog, None
+        while backlog:
+            backlog.let_go(backlog.pop())
+
+    @override
+    def give_back(self, deliveries: list[Delivery]) -> None:
+        for delivery in deliveries:
+            subscription = delivery.subscription
+            assert subscription is not None
+            if subscription.backlog is None:
+                # It has gone, and with it its copies: a topic stores nothing.
+                self._memory.release(delivery.message.size)
+            else:
+                subscription.backlog.put_back([delivery])
+        for subscription in {d.subscription for d in deliveries}:
+            assert subscription is not None
+            if subscription.backlog is not None:
+                self._pump(subscription)
+
+    @override
+    def settle(self, deliveries: list[Delivery]) -> Pending | None:
+        for delivery in deliveries:
+            self._memory.release(delivery.message.size)
+        return None
+
+    @override
+    def resume(self, subscription: Subscription) -> None:
+        if subscription.backlog is not None:
+            self._pump(subscription)
+        if subscription in self._skipped and not self._is_overrun(subscription):
+            self._skipped.remove(subscription)
+            self._list_of(subscription).append(subscription)
+        if subscription.ready and not subscription.backlog:
+            self._no_longer_awaited(subscription)
+
+    @override
+    def expire(self, now: float) -> int:
+        return 0
+
+    def _pump(self, subscription: Subscription) -> None:
+        backlog = self._backlog_of(subscription)
+        while len(backlog) and subscription.has_credit:
+            subscription.give(backlog.pop())
+
+    def _no_longer_awaited(self, subscription: Subscription) -> None:
+        self._awaited.discard(subscription)
+        if not self._awaited and self._room is not None:
+            room, self._room = self._room, None
+            room.resolve()
+
+    def _list_of(self, subscription: Subscription) -> list[Subscription]:
+        if subscription.ack is AckMode.AUTO:
+            return self._plain
+        return self._acknowledging
+
+    @staticmethod
+    def _backlog_of(subscription: Subscription) -> Backlog:
+        assert subscription.backlog is not None
+        return subscription.backlog
