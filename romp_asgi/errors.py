@@ -2,7 +2,8 @@
 
 ```text
 RompError
-├── ConfigError(file, table, key, reason)  a config that cannot be used
+├── ConfigErrors(errors)                   a config that cannot be used: all of its
+├── ConfigError(file, table, key, reason)  … single errors
 ├── StartError(address, reason)            a listener that cannot be opened
 ├── LocalProtocolError                     our own misuse: a bug
 └── PeerError                              what a peer is told in an ERROR frame
@@ -40,6 +41,57 @@ class RompError(Exception):
 
 class LocalProtocolError(RompError):
     """Our own side used an API at the wrong time: a bug, never shown to a peer."""
+
+
+class ConfigError(RompError):
+    """One thing that is wrong with a config.
+
+    Args:
+        file: where the config is from.
+        table: the table as the file writes it, without brackets; None for the top
+            or the whole file.
+        key: the key as the file writes it; None for the whole file.
+        reason: what was expected, or what else is wrong.
+        value: the value as the file writes it; None where it says nothing.
+    """
+
+    def __init__(
+        self,
+        file: str,
+        table: str | None,
+        key: str | None,
+        reason: str,
+        value: str | None = None,
+    ) -> None:
+        super().__init__(file, table, key, reason, value)
+        self.file = file
+        self.table = table
+        self.key = key
+        self.reason = reason
+        self.value = value
+
+    def __str__(self) -> str:
+        place = self.key or ""
+        if self.table is not None:
+            place = f"[{self.table}] {place}"
+        if self.value is not None:
+            place = f"{place} = {self.value}"
+        return ": ".join(part for part in (self.file, place, self.reason) if part)
+
+
+class ConfigErrors(RompError):
+    """Everything that is wrong with a config.
+
+    Args:
+        errors: each thing, in the order of the file.
+    """
+
+    def __init__(self, errors: tuple[ConfigError, ...]) -> None:
+        super().__init__(errors)
+        self.errors = errors
+
+    def __str__(self) -> str:
+        return "\n".join(str(error) for error in self.errors)
 
 
 class StartError(RompError):
@@ -224,7 +276,7 @@ class UnknownDestination(BrokerError):
         self.destination = destination
 
     def __str__(self) -> str:
-        return f"There is no destination {self.destination[:200]}."
+        return f"There is no destination {_printable(self.destination)}."
 
 
 class TooManyDestinations(UnknownDestination):
@@ -236,7 +288,7 @@ class TooManyDestinations(UnknownDestination):
 
     def __str__(self) -> str:
         return (
-            f"There is no destination {self.destination[:200]}, and none can be "
+            f"There is no destination {_printable(self.destination)}, and none can be "
             f"added: max_destinations is {self.limit}."
         )
 
@@ -253,7 +305,7 @@ class DestinationFull(BrokerError):
 
     def __str__(self) -> str:
         return (
-            f"The destination {self.destination[:200]} is full: "
+            f"The destination {_printable(self.destination)} is full: "
             f"max_messages is {self.limit}."
         )
 
@@ -271,7 +323,7 @@ class MessageTooLarge(BrokerError):
 
     def __str__(self) -> str:
         return (
-            f"The body is larger than the destination {self.destination[:200]} "
+            f"The body is larger than the destination {_printable(self.destination)} "
             f"allows: max_message_size is {self.limit}."
         )
 
@@ -287,7 +339,7 @@ class DestinationBlocked(BrokerError):
         self.block = block
 
     def __str__(self) -> str:
-        return f"The destination {self.destination[:200]} has {self.block} set."
+        return f"The destination {_printable(self.destination)} has {self.block} set."
 
 
 class SubscriptionsFull(BrokerError):
@@ -394,8 +446,8 @@ class SlowConsumer(BrokerError):
 
     def __str__(self) -> str:
         return (
-            f"Messages of {self.destination[:200]} are taken too slowly: more than "
-            f"max_outbox ({self.limit} octets) were waiting for this connection."
+            f"Messages of {_printable(self.destination)} are taken too slowly: more "
+            f"than max_outbox ({self.limit} octets) were waiting for this connection."
         )
 
 
@@ -417,3 +469,8 @@ class InternalError(PeerError):
 
     def __str__(self) -> str:
         return "The server failed to process the frame."
+
+
+def _printable(name: str) -> str:
+    """A peer's text for a sentence: bounded, and on one line of a log."""
+    return repr(name[:200])[1:-1]

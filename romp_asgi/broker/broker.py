@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from romp_asgi.broker.client import Client
 from romp_asgi.broker.destination import Destination, Dropped
 from romp_asgi.broker.message import Memory, Message
-from romp_asgi.broker.patterns import compile_pattern, is_pattern
+from romp_asgi.broker.patterns import MAX_NAME, compile_pattern, is_pattern
 from romp_asgi.broker.pending import Pending, all_of
 from romp_asgi.broker.policy import Kind, Policy
 from romp_asgi.broker.queue import Queue
@@ -135,7 +135,7 @@ class Broker:
         if destination is not None:
             return destination
         for pattern, policy in self._templates:
-            if pattern.fullmatch(name):
+            if len(name) <= MAX_NAME and pattern.fullmatch(name):
                 limit = self.limits.max_destinations
                 if len(self.destinations) >= limit:
                     raise TooManyDestinations(name, limit)
@@ -321,7 +321,7 @@ class Broker:
     def _bury(self, destination: Destination, message: Message, now: float) -> None:
         """Send a message to the dead letters of its destination, or drop it."""
         name = destination.policy.dead_letter
-        if name is None:
+        if name is None or name == message.destination:
             self._dropped(message, "rejected")
             return
         headers = {

@@ -24,7 +24,13 @@ from romp_asgi.stomp.frame import Frame, encode_frame
 from romp_asgi.stomp.heartbeat import HeartBeat, negotiate, parse_heart_beat
 from romp_asgi.stomp.parser import Limits, Parser
 from romp_asgi.stomp.spec import CLIENT_COMMANDS, CONNECT_COMMANDS, Command
-from romp_asgi.stomp.versions import STOMP_1_0, STOMP_1_2, Version, negotiate_version
+from romp_asgi.stomp.versions import (
+    PADDING,
+    STOMP_1_0,
+    STOMP_1_2,
+    Version,
+    negotiate_version,
+)
 
 #: What a heart-beat is: one EOL.
 HEART_BEAT: Final = b"\n"
@@ -139,7 +145,11 @@ class Connection:
         headers = frame.headers
         version = negotiate_version(headers.get(spec.ACCEPT_VERSION))
         if version.trims:
-            headers = {name.strip(): value.strip() for name, value in headers.items()}
+            trimmed: dict[str, str] = {}
+            for name, value in headers.items():
+                # Of names that become equal the first counts, as of repeated ones.
+                trimmed.setdefault(name.strip(PADDING), value.strip(PADDING))
+            headers = trimmed
         # STOMP 1.0 knows no heart-beats.
         offered = None if version is STOMP_1_0 else headers.get(spec.HEART_BEAT)
         client = parse_heart_beat(offered)
@@ -154,12 +164,12 @@ class Connection:
             CONNECTED.
         """
         self.state = State.CONNECTED
-        self._parser.version = self.version
-        self._parser.commands = self.version.commands
-        self._parser.limits = self._limits
+        self._parser.switch(self.version, self._limits)
+        # None are declared to a STOMP 1.0 client, because none will come.
+        declared = HeartBeat() if self.version is STOMP_1_0 else self._server_heart_beat
         headers = {
             spec.VERSION: self.version.name,
-            spec.HEART_BEAT: str(self._server_heart_beat),
+            spec.HEART_BEAT: str(declared),
             spec.SERVER: server,
             spec.SESSION: session,
         }

@@ -71,15 +71,24 @@ class Frame:
 
     def __str__(self) -> str:
         """For a log: bounded, without the body and without a passcode."""
-        headers = " ".join(f"{k}:{v}" for k, v in _shown(self.headers).items())
+        shown = _shown(self.headers).items()
+        headers = " ".join(f"{_printable(k)}:{_printable(v)}" for k, v in shown)
         return f"{self.command} {headers} [{len(self.body)} bytes]"
 
 
 def _shown(headers: Mapping[str, str]) -> dict[str, str]:
+    # The name as it was read: STOMP 1.0 may pad it.
     return {
-        name[:_SHOWN_OCTETS]: "…" if name == PASSCODE else value[:_SHOWN_OCTETS]
+        name[:_SHOWN_OCTETS]: (
+            "…" if name.strip().lower() == PASSCODE else value[:_SHOWN_OCTETS]
+        )
         for name, value in list(headers.items())[:_SHOWN_HEADERS]
     }
+
+
+def _printable(text: str) -> str:
+    """A text on one line: a peer's line ends must not begin a line of a log."""
+    return repr(text)[1:-1]
 
 
 def encode_headers(headers: Mapping[str, str], version: Version) -> str:

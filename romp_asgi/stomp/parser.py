@@ -22,7 +22,7 @@ from romp_asgi.stomp.spec import (
     UNESCAPED_COMMANDS,
     Command,
 )
-from romp_asgi.stomp.versions import STOMP_1_2, Version
+from romp_asgi.stomp.versions import PADDING, STOMP_1_2, Version
 
 _LF: Final = 10
 _CR: Final = 13
@@ -37,7 +37,9 @@ _MAX_BLOCK_SIZE: Final = 512
 class Limits:
     """How large a frame may be, in octets but for ``max_headers``.
 
-    The names are those of the config keys, which errors mention.
+    The names are those of the config keys, which errors mention. ``max_header_len``
+    is for one line without its EOL, ``max_header_size`` for all that comes before
+    the empty line, the command too.
     """
 
     max_headers: int = 64
@@ -50,19 +52,19 @@ class Parser:
     """The incoming half of one connection.
 
     Args:
-        limits: how large a frame may be; may be replaced at any time.
-        version: whose rules hold; may be replaced after a CONNECT.
+        limits: how large a frame may be.
+        version: whose rules hold; see ``switch``.
         commands: wire name → command, of the frames that are expected; without it
             those of the version.
     """
 
     __slots__ = (
         "_blocks",
-        "_body_at",
         "_data",
         "_error",
         "_need",
         "_nul_came",
+        "_room",
         "commands",
         "limits",
         "version",
@@ -78,17 +80,19 @@ class Parser:
         self.version = version
         self.commands = version.commands if commands is None else commands
         # What is left of earlier reads, and what is known of the frame it begins
-        # with: that it does not end before `_need` octets or, if that is 0, before a
-        # NUL, and where its body begins, once its headers are complete.
+        # with: that it does not end before `_need` octets, or that up to `_room`
+        # octets nothing but a NUL matters.
         self._data: bytes | bytearray = b""
         self._need = 0
+        self._room = 0
         self._nul_came = False
-        self._body_at = 0
         self._blocks: dict[bytes, tuple[Command, Headers, int]] | None = None
         self._error: ProtocolError | None = None
 
     def receive_data(self, data: bytes) -> None:
         """Take octets as they come."""
+        if self._error is not None:
+            return
         if not self._data:
             self._data = data
             return
@@ -109,13 +113,11 @@ class Parser:
         """
         if self._error is not None:
             raise self._error
-        if len(self._data) < self._need or not self._data:
+        size = len(self._data)
+        if not size or size < self._need or (size <= self._room and not self._nul_came):
             return []
         frames: list[Frame] = []
         try:
-            if self._body_at and not self._need and not self._nul_came:
-                self._check_body(len(self._data) - self._body_at)
-                return []
             data = bytes(self._data)
             rest = self._parse(data, frames)
         except ProtocolError as exc:
@@ -128,6 +130,14 @@ class Parser:
         self._nul_came = False
         return frames
 
+    def switch(self, version: Version, limits: Limits) -> None:
+        """Read what comes after a CONNECT by the rules of the version agreed on."""
+        self.version = version
+        self.commands = version.commands
+        self.limits = limits
+        # What came before CONNECT was parsed by other rules.
+        self._blocks = None
+
     def has_partial_frame(self) -> bool:
         """Whether octets of an incomplete frame are held."""
         return bool(self._data)
@@ -135,7 +145,8 @@ class Parser:
     def _parse(self, data: bytes, frames: list[Frame]) -> int:
         """Append the complete frames to ``frames``; return where the rest begins."""
         position, size = 0, len(data)
-        self._need = self._body_at = 0
+        max_size = self.limits.max_message_size
+        self._need = self._room = 0
         while True:
             # EOLs between frames: heart-beats, and what some clients end a frame with.
             while position < size and (data[position] == _LF or data[position] == _CR):
@@ -155,28 +166,29 @@ class Parser:
                     return position
                 block = data[position:end]
                 command, headers, length = self._parse_block(block)
-            if length < 0:
-                end = nul
-                if end < 0:
-                    self._body_at = body - position
-                    self._check_body(size - body)
-                    return position
-                self._check_body(end - body)
-            else:
-                self._check_body(length)
+            if length >= 0:
                 end = body + length
+            elif nul >= 0:
+                end = nul
+            else:
+                end = size
+            if end > body and (end - body > max_size or command not in BODY_COMMANDS):
+                self._check_body(command, headers, end - body)
+            if length >= 0:
                 if end >= size:
                     self._need = end + 1 - position
                     return position
                 if data[end]:
-                    raise FrameError(
-                        f"The body of {command} does not end with a NUL after the "
-                        f"{length} octets of its content-length."
+                    raise _about(
+                        headers,
+                        FrameError(
+                            f"The body of {command} does not end with a NUL after the "
+                            f"{length} octets of its content-length."
+                        ),
                     )
-            if end > body and command not in BODY_COMMANDS:
-                error = FrameError(f"{command} may not have a body.")
-                error.receipt_id = headers.get(RECEIPT)
-                raise error
+            elif nul < 0:
+                self._room = body - position + self._body_limit(command)
+                return position
             frames.append(Frame(command, headers, data[body:end]))
             position = end + 1
             if command in CONNECT_COMMANDS:
@@ -199,18 +211,10 @@ class Parser:
         at = data.find(b"\n\r\n", position, blank + 1 if blank >= 0 else stop)
         if at >= 0 and self._allows_cr(data, position):
             end, body = at, at + 3
-        limits = self.limits
-        if end - position > limits.max_header_size or (
-            end < 0 and stop - position > limits.max_header_size
-        ):
-            raise LimitExceeded("max_header_size", limits.max_header_size)
         if end < 0:
-            if nul >= 0:
-                raise FrameError(
-                    "The headers of a frame do not end with an empty line before its "
-                    f"NUL: {_excerpt(data[position:nul])}."
-                )
-            self._check_unfinished(data, position)
+            self._check_unfinished(data[position:stop], is_cut_off=nul >= 0)
+        elif end - position > self.limits.max_header_size:
+            raise LimitExceeded("max_header_size", self.limits.max_header_size)
         return end, body
 
     def _allows_cr(self, data: bytes, position: int) -> bool:
@@ -218,22 +222,50 @@ class Parser:
             (b"CONNECT", b"STOMP"), position
         )
 
-    def _check_unfinished(self, data: bytes, position: int) -> None:
-        """Refuse a header block that is too large already, or has a bad command."""
+    def _check_unfinished(self, block: bytes, *, is_cut_off: bool) -> None:
+        """Refuse a header block that is too large already, or cannot become one.
+
+        Args:
+            block: what there is of it.
+            is_cut_off: whether a NUL comes next.
+        """
+        line, lf, rest = block.partition(b"\n")
+        command = self._command(line, is_complete=bool(lf) or is_cut_off)
+        # The LF before the empty line is not counted, nor is that line's CR.
+        if len(block) > self.limits.max_header_size + 2:
+            raise LimitExceeded("max_header_size", self.limits.max_header_size)
+        lines = rest.split(b"\n")
+        if lines[-1] in (b"", b"\r"):
+            lines.pop()
+        self._check_lines(lines)
+        if is_cut_off:
+            raise FrameError(
+                f"The headers of {command} do not end with an empty line before its "
+                "NUL."
+            )
+
+    def _check_lines(self, lines: list[bytes]) -> None:
         limits = self.limits
-        if len(data) - data.rfind(b"\n", position) > limits.max_header_len + 2:
-            raise LimitExceeded("max_header_len", limits.max_header_len)
-        if data.count(b"\n", position) > limits.max_headers + 1:
+        if len(lines) > limits.max_headers:
             raise LimitExceeded("max_headers", limits.max_headers)
-        first = data.find(b"\n", position)
-        self._command(data[position : first if first >= 0 else len(data)], first >= 0)
+        if any(len(line.removesuffix(b"\r")) > limits.max_header_len for line in lines):
+            raise LimitExceeded("max_header_len", limits.max_header_len)
 
-    def _check_body(self, size: int) -> None:
-        limit = self.limits.max_message_size
-        if size > limit:
-            raise LimitExceeded("max_message_size", limit, "msg flup")
+    def _body_limit(self, command: Command) -> int:
+        """How many octets of a body a frame may have."""
+        if command in BODY_COMMANDS or self.version.ignores_bodies:
+            return self.limits.max_message_size
+        return 0
 
-    def _command(self, line: bytes, complete: bool = True) -> Command | None:
+    def _check_body(self, command: Command, headers: Headers, size: int) -> None:
+        if size <= self._body_limit(command):
+            return
+        if command in BODY_COMMANDS or self.version.ignores_bodies:
+            limit = self.limits.max_message_size
+            raise _about(headers, LimitExceeded("max_message_size", limit, "msg flup"))
+        raise _about(headers, FrameError(f"{command} may not have a body."))
+
+    def _command(self, line: bytes, *, is_complete: bool = True) -> Command | None:
         """The command of a line, or None while it may still become one.
 
         Raises:
@@ -243,10 +275,10 @@ class Parser:
         if self._strips_cr(text):
             text = text.removesuffix("\r")
         if self.version.trims:
-            text = text.strip()
+            text = text.strip(PADDING)
         command = self.commands.get(text)
         if command is None and (
-            complete or not any(name.startswith(text) for name in self.commands)
+            is_complete or not any(name.startswith(text) for name in self.commands)
         ):
             raise FrameError(
                 f"The command {_excerpt(line)} is unknown; STOMP {self.version.name} "
@@ -264,12 +296,8 @@ class Parser:
         assert command is not None
         limits = self.limits
         lines = rest.split(b"\n") if rest else []
-        if len(lines) > limits.max_headers:
-            raise LimitExceeded("max_headers", limits.max_headers)
-        if len(block) > limits.max_header_len and any(
-            len(line) > limits.max_header_len for line in lines
-        ):
-            raise LimitExceeded("max_header_len", limits.max_header_len)
+        if len(lines) > limits.max_headers or len(block) > limits.max_header_len:
+            self._check_lines(lines)
         headers = self._parse_headers(command, lines)
         length = -1
         if (value := headers.get(CONTENT_LENGTH)) is not None:
@@ -291,21 +319,22 @@ class Parser:
                 text = line.decode()
             except UnicodeDecodeError:
                 raise FrameError(
-                    f"A header of {command} is not UTF-8: {_excerpt(line)}."
+                    f"A header of {command} is not UTF-8{_shown(command, line)}."
                 ) from None
             if strips_cr:
                 text = text.removesuffix("\r")
             # The grammar bars a colon in the value, yet clients send it: the first
             # one divides.
             name, colon, value = text.partition(":")
-            if not colon or not name:
-                raise FrameError(
-                    f"A header line of {command} is not name:value: {_excerpt(line)}."
-                )
             if escaped and "\\" in text:
                 name, value = version.unescape(name), version.unescape(value)
             if version.trims:
-                name, value = name.strip(), value.strip()
+                name, value = name.strip(PADDING), value.strip(PADDING)
+            if not colon or not name:
+                raise FrameError(
+                    f"A header line of {command} is not name:value"
+                    f"{_shown(command, line)}."
+                )
             # "only the first header entry SHOULD be used as the value"
             headers.setdefault(name, value)
         return headers
@@ -317,10 +346,20 @@ class Parser:
                 CONTENT_LENGTH,
                 f"must be a number of octets, not {value[:40]!r}",
             )
-            error.receipt_id = headers.get(RECEIPT)
             error.fatal = True  # where the frame ends is not known
-            raise error
+            raise _about(headers, error)
         return int(value)
+
+
+def _about(headers: Headers, error: ProtocolError) -> ProtocolError:
+    """The error, with the receipt that the frame asks for."""
+    error.receipt_id = headers.get(RECEIPT)
+    return error
+
+
+def _shown(command: Command, line: bytes) -> str:
+    """A header line for an error's sentence; none that may have the passcode."""
+    return "" if command in CONNECT_COMMANDS else f": {_excerpt(line)}"
 
 
 def _excerpt(octets: bytes) -> str:

@@ -13,6 +13,9 @@ from typing import Final
 from romp_asgi.errors import FrameError, VersionError
 from romp_asgi.stomp.spec import Command
 
+#: What is dropped around the names and values of STOMP 1.0.
+PADDING: Final = " \t"
+
 _ESCAPE = re.compile(r"\\(.?)", re.DOTALL)
 
 
@@ -28,6 +31,8 @@ class Version:
         carriage_return: whether a line may end in CR LF.
         trims: whether white space around names and values is dropped, as the
             servers of STOMP 1.0's time did for clients that write ``name: value``.
+        ignores_bodies: whether a frame that may not have a body may have one that
+            nobody looks at. "The body of the SUBSCRIBE command is ignored."
         commands: what a client may send.
         ack_header: the header by which ACK and NACK name a message.
         required: headers that a client's frame must have.
@@ -39,6 +44,7 @@ class Version:
     unescapes: Mapping[str, str]
     carriage_return: bool
     trims: bool
+    ignores_bodies: bool
     commands: Mapping[str, Command]
     ack_header: str
     required: Mapping[Command, tuple[str, ...]]
@@ -137,6 +143,7 @@ STOMP_1_0: Final = Version(
     unescapes=MappingProxyType({}),
     carriage_return=True,
     trims=True,
+    ignores_bodies=True,
     commands=_COMMANDS_1_0,
     ack_header="message-id",
     required=_REQUIRED_1_0,
@@ -148,6 +155,7 @@ STOMP_1_1: Final = Version(
     unescapes=_inverse(_ESCAPES_1_1),
     carriage_return=False,
     trims=False,
+    ignores_bodies=False,
     commands=_COMMANDS_1_1,
     ack_header="message-id",
     required=_REQUIRED_1_1,
@@ -159,6 +167,7 @@ STOMP_1_2: Final = Version(
     unescapes=_inverse(_ESCAPES_1_2),
     carriage_return=True,
     trims=False,
+    ignores_bodies=False,
     commands=_COMMANDS_1_1,
     ack_header="id",
     required=_REQUIRED_1_2,

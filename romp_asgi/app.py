@@ -1,0 +1,214 @@
+"""The ASGI application: routes, listeners and lifespan, in view.
+
+Source: the ASGI specification, § HTTP & WebSocket, § Lifespan.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+
+from starlette.applications import Starlette
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import Receive, Scope, Send
+
+from romp_asgi.broker import Client
+from romp_asgi.config import Config
+from romp_asgi.errors import RompError
+from romp_asgi.hub import SWEEP_INTERVAL, Hub
+from romp_asgi.local import LocalSubscription, outgoing
+from romp_asgi.routes.pages import Pages
+from romp_asgi.routes.websocket import WebSocketEndpoint
+from romp_asgi.tcp import listen, peer_name
+
+logger = logging.getLogger(__name__)
+
+
+class Romp:
+    """A STOMP broker as an ASGI application.
+
+    Mounted in another application, it shares that one's loop and port:
+
+        romp = Romp()
+        app = FastAPI(lifespan=romp.lifespan)
+        app.mount("/romp", romp)
+
+    Two instances share nothing.
+
+    Args:
+        config: the configuration; built-in defaults if not given. Listeners are
+            opened only for ``ports`` and ``admin_port`` that it names.
+        stand_alone: open the default listeners, too.
+
+    Attributes:
+        config: the configuration.
+        addresses: ``host:port`` of the TCP listeners that are open.
+        admin_addresses: the same of the admin listener.
+        on_start: called when all listeners are open.
+    """
+
+    def __init__(
+        self, config: Config | None = None, *, stand_alone: bool = False
+    ) -> None:
+        self.config = config or Config()
+        self.addresses: list[str] = []
+        self.admin_addresses: list[str] = []
+        self.on_start: Callable[[], None] = lambda: None
+        self._listeners = self.config.opened(embedded=not stand_alone)
+        self._hub = Hub(self.config)
+        self._local = Client(is_local=True)
+        self._has_lifespan = False
+        self._sweeper: asyncio.Task[None] | None = None
+        pages = Pages(self._hub, self.addresses)
+        routes: list[Route | WebSocketRoute] = [
+            Route("/", pages.home),
+            Route("/health_check", pages.health_check),
+            Route("/romp/health_check", pages.health_check),
+        ]
+        if self.config.websockets:
+            path = self.config.websocket_path or "/{path:path}"
+            routes.append(WebSocketRoute(path, WebSocketEndpoint(self._hub)))
+        self._routes = Starlette(
+            routes=routes, exception_handlers={404: pages.not_found}
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] == "lifespan":
+            await self._serve_lifespan(receive, send)
+            return
+        if not self._has_lifespan:
+            self._start_without_lifespan()
+        await self._routes(scope, receive, send)
+
+    # Life
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+        """Open the listeners and run the timers while the block lasts.
+
+        Give it to the application that this one is mounted in, as its ``lifespan``,
+        or enter it in the lifespan that one has already.
+
+        Args:
+            app: that application; not used.
+
+        Raises:
+            StartError: if a listener cannot be opened. Nothing is left open.
+        """
+        hub = self._hub
+        self._has_lifespan = True
+        hub.is_stopping = False
+        servers: list[asyncio.Server] = []
+        try:
+            for address, port, is_admin in self._listeners:
+                server = await listen(hub, address, port, is_admin=is_admin)
+                servers.append(server)
+                host, bound = server.sockets[0].getsockname()[:2]
+                logger.info("listening on: %s:%d", host, bound)
+                addresses = self.admin_addresses if is_admin else self.addresses
+                addresses.append(peer_name((host, bound)))
+            self._start_sweeper()
+            self.on_start()
+            yield
+        finally:
+            logger.info("shutting down")
+            for server in servers:
+                server.close()
+            await self.stop()
+            if self._sweeper is not None:
+                self._sweeper.cancel()
+                self._sweeper = None
+            self.addresses.clear()
+            self.admin_addresses.clear()
+            self._has_lifespan = False
+
+    async def stop(self) -> None:
+        """Take no more clients, tell those that are here, and close them.
+
+        What is queued to them is written, within ``shutdown_timeout``. The end of the
+        lifespan does so, too; doing so twice does nothing.
+        """
+        await self._hub.stop(self.config.shutdown_timeout)
+
+    async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
+        """The ASGI server's own lifespan events."""
+        await receive()
+        started = False
+        try:
+            async with self.lifespan():
+                started = True
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except RompError as exc:
+            if started:
+                raise
+            await send({"type": "lifespan.startup.failed", "message": str(exc)})
+            return
+        await send({"type": "lifespan.shutdown.complete"})
+
+    def _start_without_lifespan(self) -> None:
+        self._has_lifespan = True
+        missing = ""
+        if self._listeners:
+            ports = ", ".join(str(port) for _, port, _ in self._listeners)
+            missing = f", no TCP listener is open (ports {ports})"
+        logger.warning(
+            "romp.lifespan was not run%s, and clients are not told of a shutdown: pass "
+            "lifespan=romp.lifespan to the application that romp is mounted in",
+            missing,
+        )
+        self._start_sweeper()
+
+    def _start_sweeper(self) -> None:
+        self._sweeper = asyncio.create_task(self._sweep())
+
+    async def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SWEEP_INTERVAL)
+            self._hub.sweep(loop.time())
+
+    # Application code
+
+    async def publish(
+        self,
+        destination: str,
+        body: bytes | str = b"",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Send a message, as a client's SEND would; returns once it is accepted.
+
+        Waits where the destination has ``overflow = "block"`` and is full.
+
+        Args:
+            destination: the name; its blocks do not hold for application code.
+            body: octets, or text, which is sent as UTF-8.
+            headers: more headers; those that are the server's to write are ignored.
+
+        Raises:
+            UnknownDestination: if there is none of that name.
+            DestinationFull: if a queue is full that does not block.
+            MessageTooLarge: if the body is over a limit.
+        """
+        message = outgoing(destination, body, headers)
+        now = asyncio.get_running_loop().time()
+        pending = self._hub.broker.send(self._local, message, now)
+        if pending is not None and not pending.done:
+            done = asyncio.Event()
+            pending.then(done.set)
+            await done.wait()
+
+    def subscribe(self, destination: str) -> LocalSubscription:
+        """Receive the messages of a destination.
+
+        Use it so:
+
+            async with romp.subscribe("/topic/news") as messages:
+                async for message in messages:
+                    print(message.text)
+
+        Args:
+            destination: the name; its blocks do not hold for application code.
+        """
+        return LocalSubscription(self._hub.broker, destination, self.config.max_outbox)

@@ -1,0 +1,173 @@
+"""What all sessions of one server share."""
+
+import asyncio
+import contextlib
+import hmac
+import itertools
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from romp_asgi.broker import (
+    Broker,
+    BrokerLimits,
+    Kind,
+    Message,
+    Overflow,
+    Policy,
+    SlowConsumerPolicy,
+)
+from romp_asgi.config import Config, DestinationConfig
+from romp_asgi.errors import WrongLogin
+from romp_asgi.outbox import Flusher
+from romp_asgi.stomp import HeartBeat, Limits
+
+if TYPE_CHECKING:
+    from romp_asgi.session import Session
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two looks for what has expired.
+SWEEP_INTERVAL = 1.0
+
+
+class Hub:
+    """The broker, and what a session needs beside it.
+
+    Args:
+        config: of the whole server; sessions get what concerns them from here.
+
+    Attributes:
+        sessions: those that are connected.
+        is_stopping: whether no more are taken.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.server = config.name
+        self.limits = Limits(
+            max_headers=config.max_headers,
+            max_header_len=config.max_header_len,
+            max_header_size=config.max_header_size,
+            max_message_size=config.max_message_size,
+        )
+        self.login_limits = Limits(
+            max_headers=config.max_headers,
+            max_header_len=min(config.max_header_len, config.max_login_size),
+            max_header_size=config.max_login_size,
+            max_message_size=0,
+        )
+        self.heart_beat = HeartBeat(
+            min(config.heart_beat_write_min, config.heart_beat_write_max),
+            config.heart_beat_read,
+        )
+        self.broker = Broker(
+            {key: policy(table) for key, table in config.destinations.items()},
+            BrokerLimits(
+                max_subs=config.max_subs,
+                max_destinations=config.max_destinations,
+                max_memory=config.max_memory,
+                max_outbox=config.max_outbox,
+                max_transactions=config.max_transactions,
+                max_transaction_frames=config.max_transaction_frames,
+                max_transaction_size=config.max_transaction_size,
+                prefetch_count=config.prefetch_count,
+            ),
+            dropped=self._dropped,
+            first_number=int(time.time() * 1000),
+        )
+        self.flusher = Flusher()
+        self.sessions: set[Session] = set()
+        self.is_stopping = False
+        self._all_gone: asyncio.Event | None = None
+        self._session_numbers = itertools.count(1)
+        self._losses: dict[tuple[str, str], int] = {}
+
+    def next_session_id(self) -> str:
+        """The ``session`` header of CONNECTED: unique within this server."""
+        return f"{self.broker.last_number}-{next(self._session_numbers)}"
+
+    def log_in(self, login: str | None, passcode: str | None) -> None:
+        """Check a login; without a configured one every login is good.
+
+        Raises:
+            WrongLogin: if it is not good.
+        """
+        config = self.config
+        if config.login is None or config.passcode is None:
+            return
+        same_login = _equal(login or "", config.login)
+        same_passcode = _equal(passcode or "", config.passcode)
+        if not (same_login and same_passcode):
+            raise WrongLogin
+
+    def later(self, callback: Callable[[], None]) -> None:
+        """Call back in the next pass of the loop."""
+        asyncio.get_running_loop().call_soon(callback)
+
+    def sweep(self, now: float) -> None:
+        """Drop what has expired, and say in the log what was lost since last time."""
+        self.broker.expire(now)
+        losses, self._losses = self._losses, {}
+        for (destination, reason), count in losses.items():
+            logger.warning("dropped %d messages of %s: %s", count, destination, reason)
+
+    def add(self, session: "Session") -> None:
+        """A session begins."""
+        self.sessions.add(session)
+
+    def remove(self, session: "Session") -> None:
+        """A session has ended; again does nothing."""
+        self.sessions.discard(session)
+        if not self.sessions and self._all_gone is not None:
+            self._all_gone.set()
+
+    async def stop(self, seconds: float) -> None:
+        """Tell the clients, write what is queued to them, and close.
+
+        Args:
+            seconds: for all that; after it connections are cut.
+        """
+        self.is_stopping = True
+        for session in list(self.sessions):
+            session.shut_down()
+        if self.sessions:
+            self._all_gone = asyncio.Event()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._all_gone.wait()
+        for session in list(self.sessions):
+            session.abort()
+
+    def _dropped(self, message: Message, reason: str) -> None:
+        """Collected, so that a flood of losses is a line a second."""
+        key = message.destination, reason
+        if key in self._losses or len(self._losses) < 1000:
+            self._losses[key] = self._losses.get(key, 0) + 1
+
+
+def policy(config: DestinationConfig) -> Policy:
+    """The broker's view of a destination's table."""
+    kind = Kind.TOPIC if config.kind == "topic" else Kind.QUEUE
+    return Policy(
+        kind=kind,
+        max_connections=config.max_connections,
+        max_messages=config.max_messages,
+        max_message_size=config.max_message_size or None,
+        expiry=config.expiry,
+        auto_ack=config.auto_ack,
+        overflow=Overflow(config.overflow),
+        slow_consumer=SlowConsumerPolicy(config.slow_consumer),
+        max_deliveries=config.max_deliveries,
+        dead_letter=config.dead_letter,
+        write_block=config.write_block,
+        read_block=config.read_block,
+        web_write_block=config.web_write_block,
+        web_read_block=config.web_read_block,
+    )
+
+
+def _equal(given: str, expected: str) -> bool:
+    """Compare in constant time."""
+    return hmac.compare_digest(given.encode(), expected.encode())

@@ -1,0 +1,149 @@
+"""What waits to be written to one client: bounded, and written once a loop pass.
+
+A pass of the loop reads from many clients and collects what each is to get; at its
+end every outbox is flushed once, in one write.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Flusher:
+    """Flushes, at the end of a loop pass, the outboxes that were written to in it."""
+
+    __slots__ = ("_outboxes",)
+
+    def __init__(self) -> None:
+        self._outboxes: list[Outbox] = []
+
+    def add(self, outbox: "Outbox") -> None:
+        """An outbox has something to write, and had nothing before."""
+        if not self._outboxes:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._outboxes.append(outbox)
+
+    def _flush(self) -> None:
+        outboxes, self._outboxes = self._outboxes, []
+        for outbox in outboxes:
+            outbox.flush()
+
+
+class Writer(Protocol):
+    """What an outbox flushes to."""
+
+    def write_frames(self, pieces: list[bytes]) -> None:
+        """Write pieces of frames, in order."""
+        ...
+
+
+class Outbox:
+    """The send buffer of one client.
+
+    Args:
+        writer: where it is flushed to.
+        flusher: flushes it at the end of a pass.
+        high_water: octets above which queues stop feeding the client.
+        max_size: octets above which a topic does not wait for the client.
+        on_room: called when it is empty again after it was above the high water.
+
+    Attributes:
+        size: octets that wait, without those the transport has already.
+        is_paused: whether the transport takes nothing now.
+        wrote: whether anything was written since someone set this to False.
+    """
+
+    __slots__ = (
+        "_flusher",
+        "_is_full",
+        "_on_room",
+        "_pieces",
+        "_writer",
+        "high_water",
+        "is_paused",
+        "max_size",
+        "size",
+        "wrote",
+    )
+
+    def __init__(
+        self,
+        writer: Writer,
+        flusher: Flusher,
+        high_water: int,
+        max_size: int,
+        on_room: Callable[[], None],
+    ) -> None:
+        self._writer = writer
+        self._flusher = flusher
+        self._on_room = on_room
+        self._pieces: list[bytes] = []
+        self._is_full = False
+        self.high_water = high_water
+        self.max_size = max_size
+        self.size = 0
+        self.is_paused = False
+        self.wrote = False
+
+    def write(self, head: bytes, tail: bytes = b"") -> bool:
+        """Add a frame, in two pieces.
+
+        Returns:
+            Whether there is room for more; if not, ``on_room`` tells when.
+        """
+        pieces = self._pieces
+        if not pieces:
+            self._flusher.add(self)
+        pieces.append(head)
+        pieces.append(tail)
+        self.size = size = self.size + len(head) + len(tail)
+        return size <= self.high_water or self._relieve()
+
+    def flush(self) -> None:
+        """Hand everything to the transport, if it takes anything."""
+        if self.is_paused or not self._pieces:
+            return
+        pieces, self._pieces = self._pieces, []
+        self.size = 0
+        self.wrote = True
+        self._writer.write_frames(pieces)
+
+    def pause(self) -> None:
+        """The transport takes nothing for now."""
+        self.is_paused = True
+
+    def resume(self) -> None:
+        """The transport takes something again."""
+        self.is_paused = False
+        self.flush()
+        self._check_room()
+
+    def _relieve(self) -> bool:
+        """Over the high water: perhaps only because the pass has not ended."""
+        self.flush()
+        self._is_full = self.size > self.high_water or self.is_paused
+        return not self._is_full
+
+    def _check_room(self) -> None:
+        if self._is_full and not self.is_paused and self.size <= self.high_water:
+            self._is_full = False
+            self._on_room()
+
+
+class FrameOutbox(Outbox):
+    """The send buffer of a client to whom each frame goes in a message of its own.
+
+    The writer takes frames when it can, and says so by ``resume``: until then the
+    outbox is paused.
+    """
+
+    __slots__ = ()
+
+    def write(self, head: bytes, tail: bytes = b"") -> bool:
+        """Add a frame; as for ``Outbox``, but each piece is a whole frame."""
+        pieces = self._pieces
+        if not pieces:
+            self._flusher.add(self)
+        pieces.append(head + tail)
+        self.size = size = self.size + len(head) + len(tail)
+        return size <= self.high_water or self._relieve()

@@ -1,0 +1,78 @@
+"""The way of a message from a subscription into its client's outbox.
+
+Source: STOMP 1.2 § MESSAGE, § ACK; STOMP 1.1 § MESSAGE.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from romp_asgi.broker import Message
+from romp_asgi.errors import PeerError
+from romp_asgi.outbox import Outbox
+from romp_asgi.stomp.frame import encode_headers, encode_message_tail
+from romp_asgi.stomp.spec import SUBSCRIPTION
+from romp_asgi.stomp.versions import STOMP_1_2, Version
+
+if TYPE_CHECKING:
+    from romp_asgi.session import Session
+
+
+class MessageReceiver:
+    """One subscription's end at its client.
+
+    A MESSAGE is a head, of the subscription, and a tail, which all subscriptions
+    share; so what is done per subscriber is small.
+
+    Args:
+        session: whose it is.
+        outbox: the session's.
+        version: the session's.
+        subscription_id: the ``id`` of SUBSCRIBE; STOMP 1.0 may have none.
+    """
+
+    __slots__ = ("_head", "_outbox", "_session", "_version", "_version_name")
+
+    def __init__(
+        self,
+        session: Session,
+        outbox: Outbox,
+        version: Version,
+        subscription_id: str | None,
+    ) -> None:
+        headers = {} if subscription_id is None else {SUBSCRIPTION: subscription_id}
+        self._head = f"MESSAGE\n{encode_headers(headers, version)}".encode()
+        self._session = session
+        self._outbox = outbox
+        self._version = version
+        self._version_name = version.name
+
+    def deliver(self, message: Message, tag: int, redelivered: bool) -> bool:
+        """Put a message into the outbox; see `Receiver`."""
+        tail = message.tails.get(self._version_name)
+        if tail is None:
+            tail = message.tails[self._version_name] = encode_message_tail(
+                message.number, message.headers, message.body, self._version
+            )
+        if not tag and not redelivered:
+            return self._outbox.write(self._head, tail)
+        head = self._head + (
+            b"redelivered:true\n" if redelivered else b"redelivered:false\n"
+        )
+        if not tag:
+            return self._outbox.write(head, tail)
+        if self._version is STOMP_1_2:
+            return self._outbox.write(b"%back:%d\n" % (head, tag), tail)
+        # Before 1.2 an ACK names its message by the message-id alone, and one client
+        # may have got the same message twice: so the id names the delivery, too.
+        _, _, rest = tail.partition(b"\n")
+        head = b"%bmessage-id:%d-%d\n" % (head, message.number, tag)
+        return self._outbox.write(head, rest)
+
+    def overrun(self) -> bool:
+        """Whether the outbox is over its limit."""
+        return self._outbox.size > self._outbox.max_size
+
+    def cut_off(self, error: PeerError) -> None:
+        """End the session."""
+        self._session.cut_off(error)

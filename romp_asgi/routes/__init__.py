@@ -1,0 +1,1 @@
+"""Thin ASGI endpoints, one noun a file."""
