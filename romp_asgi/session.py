@@ -335,16 +335,16 @@ class Session:
         Raises:
             UnknownAck: if it cannot have been given.
         """
-        number, dash, last = ack_id.rpartition("-")
-        tag = _whole_number(last)
-        if self._connection.version is not STOMP_1_2:
+        if self._connection.version is STOMP_1_2:
+            tag = _whole_number(ack_id)
+        else:
+            number, dash, last = ack_id.rpartition("-")
+            tag = _whole_number(last)
             if not dash and 0 < tag <= self._hub.broker.last_number:
                 return None
             delivery = self._client.unacked.get(tag)
             if delivery is not None and number != str(delivery.message.number):
                 raise UnknownAck(ack_id)
-        elif dash:
-            raise UnknownAck(ack_id)
         if not 0 < tag <= self._client.last_tag:
             raise UnknownAck(ack_id)
         return tag
@@ -401,8 +401,9 @@ class Session:
 
 def _whole_number(text: str) -> int:
     """The number that a text of a few ASCII digits is, or -1."""
-    is_number = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
-    return int(text) if is_number else -1
+    if len(text) <= _MAX_DIGITS and text.isdigit() and text.isascii():
+        return int(text)
+    return -1
 
 
 def _ack_mode(frame: Frame) -> AckMode:

@@ -50,6 +50,9 @@ class Memory:
 
     Args:
         limit: octets above which producers wait.
+
+    Attributes:
+        used: octets of what is held; whoever holds a message adds its size.
     """
 
     __slots__ = ("_room", "limit", "used")
@@ -58,10 +61,6 @@ class Memory:
         self.limit = limit
         self.used = 0
         self._room: Pending | None = None
-
-    def take(self, size: int) -> None:
-        """Count a message that is held from now on."""
-        self.used += size
 
     def release(self, size: int) -> None:
         """Count a message that is held no more."""

@@ -49,15 +49,17 @@ class Delivery:
 
     Attributes:
         message: the message.
+        size: octets it takes while it is held.
         count: how often it was given out.
         tag: its number among the deliveries of the client that has it now.
         subscription: the one that has it now.
     """
 
-    __slots__ = ("count", "message", "subscription", "tag")
+    __slots__ = ("count", "message", "size", "subscription", "tag")
 
     def __init__(self, message: Message) -> None:
         self.message = message
+        self.size = message.size
         self.count = 0
         self.tag = 0
         self.subscription: Subscription | None = None
@@ -142,14 +144,14 @@ class Subscription:
 
         "client": the one named and all before it. "client-individual": only that.
         """
-        if self.ack is AckMode.CLIENT:
-            tags = []
-            for earlier in self.unacked:
-                if earlier > tag:
-                    break
-                tags.append(earlier)
-        else:
-            tags = [tag]
+        if self.ack is not AckMode.CLIENT:
+            del self.client.unacked[tag]
+            return [self.unacked.pop(tag)]
+        tags = []
+        for earlier in self.unacked:
+            if earlier > tag:
+                break
+            tags.append(earlier)
         for each in tags:
             del self.client.unacked[each]
         return [self.unacked.pop(each) for each in tags]
@@ -186,13 +188,13 @@ class Backlog:
     def append(self, delivery: Delivery) -> None:
         """Add what is newer than all the others."""
         self._fresh.append(delivery)
-        self.octets += delivery.message.size
+        self.octets += delivery.size
 
     def put_back(self, deliveries: Iterable[Delivery]) -> None:
         """Add what has been here before."""
         for delivery in deliveries:
             heapq.heappush(self._returned, (delivery.message.number, delivery))
-            self.octets += delivery.message.size
+            self.octets += delivery.size
 
     def pop(self) -> Delivery:
         """Take the oldest."""
@@ -200,7 +202,7 @@ class Backlog:
             delivery = heapq.heappop(self._returned)[1]
         else:
             delivery = self._fresh.popleft()
-        self.octets -= delivery.message.size
+        self.octets -= delivery.size
         return delivery
 
     def oldest(self) -> Message | None:
@@ -216,9 +218,10 @@ class Backlog:
 
     def hold(self, message: Message) -> Delivery:
         """Count a message as held, wherever it is, until it is let go."""
-        self._memory.take(message.size)
-        return Delivery(message)
+        delivery = Delivery(message)
+        self._memory.used += delivery.size
+        return delivery
 
     def let_go(self, delivery: Delivery) -> None:
         """The message is done with."""
-        self._memory.release(delivery.message.size)
+        self._memory.release(delivery.size)

@@ -132,7 +132,7 @@ class Topic(Destination):
             assert subscription is not None
             if subscription.backlog is None:
                 # It has gone, and with it its copies: a topic stores nothing.
-                self._memory.release(delivery.message.size)
+                self._memory.release(delivery.size)
             else:
                 subscription.backlog.put_back([delivery])
         for subscription in {d.subscription for d in deliveries}:
@@ -143,7 +143,7 @@ class Topic(Destination):
     @override
     def settle(self, deliveries: list[Delivery]) -> Pending | None:
         for delivery in deliveries:
-            self._memory.release(delivery.message.size)
+            self._memory.release(delivery.size)
         return None
 
     @override

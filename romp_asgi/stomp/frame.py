@@ -32,9 +32,7 @@ class Headers(dict[str, str]):
 
     __slots__ = ("encoded",)
 
-    def __init__(self, headers: Mapping[str, str] = {}) -> None:
-        super().__init__(headers)
-        self.encoded: dict[str, bytes] = {}
+    encoded: dict[str, bytes]
 
 
 class Frame:
@@ -91,14 +89,28 @@ def _printable(text: str) -> str:
     return repr(text)[1:-1]
 
 
-def encode_headers(headers: Mapping[str, str], version: Version) -> str:
-    """Header lines, each with its LF, escaped as the version has it."""
-    lines = "".join([f"{name}:{value}\n" for name, value in headers.items()])
-    plain = lines.count(":") == lines.count("\n") == len(headers)
-    if plain and "\\" not in lines and "\r" not in lines:
-        return lines
-    escape_name, escape = version.escape_name, version.escape
-    return "".join([f"{escape_name(k)}:{escape(v)}\n" for k, v in headers.items()])
+def encode_headers(
+    headers: Mapping[str, str],
+    version: Version,
+    omitted: frozenset[str] = frozenset(),
+) -> str:
+    """Header lines, each with its LF, escaped as the version has it.
+
+    Args:
+        headers: names and values.
+        version: whose escapes are used.
+        omitted: names that are left out.
+    """
+    lines = [f"{k}:{v}\n" for k, v in headers.items() if k not in omitted]
+    text = "".join(lines)
+    # Nothing to escape, if there is a colon and a LF a line and neither of the others.
+    plain = text.count(":") == text.count("\n") == len(lines)
+    if plain and "\\" not in text and "\r" not in text:
+        return text
+    name, value = version.escape_name, version.escape
+    return "".join(
+        [f"{name(k)}:{value(v)}\n" for k, v in headers.items() if k not in omitted]
+    )
 
 
 def encode_frame(frame: Frame, version: Version) -> bytes:
@@ -128,12 +140,14 @@ def encode_message_tail(
 
     Source: STOMP 1.2 § MESSAGE.
     """
-    encoded = headers.encoded if isinstance(headers, Headers) else {}
-    lines = encoded.get(version.name)
+    encoded = getattr(headers, "encoded", None)
+    lines = None if encoded is None else encoded.get(version.name)
     if lines is None:
-        passed_on = {k: v for k, v in headers.items() if k not in RESERVED_HEADERS}
-        lines = encode_headers(passed_on, version).encode()
-        encoded[version.name] = lines
+        lines = encode_headers(headers, version, RESERVED_HEADERS).encode()
+        if isinstance(headers, Headers):
+            if encoded is None:
+                headers.encoded = {}
+            headers.encoded[version.name] = lines
     return b"message-id:%d\n%bcontent-length:%d\n\n%b\0" % (
         number,
         lines,

@@ -10,6 +10,7 @@ Source: STOMP 1.2 § STOMP Frames, § Body, § Augmented BNF, § Size Limits.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from romp_asgi.errors import FrameError, HeaderError, LimitExceeded, ProtocolError
@@ -26,6 +27,8 @@ from romp_asgi.stomp.versions import PADDING, STOMP_1_2, Version
 
 _LF: Final = 10
 _CR: Final = 13
+
+_OCTETS: Final = MappingProxyType({name.encode(): name for name in Command})
 
 #: Header blocks remembered per connection, and the largest that is. 32 of 512 octets
 #: are enough for senders of a few kinds of message; the memory is made on first use.
@@ -62,8 +65,10 @@ class Parser:
         "_blocks",
         "_data",
         "_error",
+        "_in_headers",
+        "_is_broken",
+        "_is_due",
         "_need",
-        "_nul_came",
         "_room",
         "commands",
         "limits",
@@ -81,17 +86,19 @@ class Parser:
         self.commands = version.commands if commands is None else commands
         # What is left of earlier reads, and what is known of the frame it begins
         # with: that it does not end before `_need` octets, or that up to `_room`
-        # octets nothing but a NUL matters.
+        # octets it is as good as it was, until a NUL comes or, in the headers, a LF.
         self._data: bytes | bytearray = b""
         self._need = 0
         self._room = 0
-        self._nul_came = False
+        self._in_headers = False
+        self._is_due = False
         self._blocks: dict[bytes, tuple[Command, Headers, int]] | None = None
+        self._is_broken = False
         self._error: ProtocolError | None = None
 
     def receive_data(self, data: bytes) -> None:
         """Take octets as they come."""
-        if self._error is not None:
+        if self._is_broken:
             return
         if not self._data:
             self._data = data
@@ -99,7 +106,8 @@ class Parser:
         if type(self._data) is bytes:
             self._data = bytearray(self._data)
         self._data += data
-        self._nul_came = self._nul_came or b"\0" in data
+        if b"\0" in data or (self._in_headers and b"\n" in data):
+            self._is_due = True
 
     def frames(self) -> list[Frame]:
         """The frames that are complete; none if the next one is not.
@@ -108,13 +116,13 @@ class Parser:
         again until nothing is returned.
 
         Raises:
-            ProtocolError: when what follows the frames returned so far is not a
-                frame. Nothing is read after that.
+            ProtocolError: once, when what follows the frames returned so far is not
+                a frame. Nothing is read after that.
         """
         if self._error is not None:
-            raise self._error
+            raise self._take_error()
         size = len(self._data)
-        if not size or size < self._need or (size <= self._room and not self._nul_came):
+        if not size or size < self._need or (size <= self._room and not self._is_due):
             return []
         frames: list[Frame] = []
         try:
@@ -122,12 +130,14 @@ class Parser:
             rest = self._parse(data, frames)
         except ProtocolError as exc:
             self._data = b""
-            self._error = exc
+            self._is_broken = True
             if not frames:
                 raise
+            # The traceback would keep what was read.
+            self._error = exc.with_traceback(None)
             return frames
         self._data = data[rest:] if rest else data
-        self._nul_came = False
+        self._is_due = False
         return frames
 
     def switch(self, version: Version, limits: Limits) -> None:
@@ -142,11 +152,19 @@ class Parser:
         """Whether octets of an incomplete frame are held."""
         return bool(self._data)
 
+    def _take_error(self) -> ProtocolError:
+        # Not kept: its traceback will hold the parser.
+        error = self._error
+        assert error is not None
+        self._error = None
+        return error
+
     def _parse(self, data: bytes, frames: list[Frame]) -> int:
         """Append the complete frames to ``frames``; return where the rest begins."""
         position, size = 0, len(data)
         max_size = self.limits.max_message_size
         self._need = self._room = 0
+        self._in_headers = False
         while True:
             # EOLs between frames: heart-beats, and what some clients end a frame with.
             while position < size and (data[position] == _LF or data[position] == _CR):
@@ -161,10 +179,12 @@ class Parser:
                 command, headers, length = known
                 body = blank + 2
             else:
-                end, body = self._find_block_end(data, position, blank, nul)
-                if end < 0:
-                    return position
-                block = data[position:end]
+                body = blank + 2
+                if blank < 0 or b"\r" in block:
+                    end, body = self._find_block_end(data, position, blank, nul)
+                    if end < 0:
+                        return position
+                    block = data[position:end]
                 command, headers, length = self._parse_block(block)
             if length >= 0:
                 end = body + length
@@ -213,8 +233,6 @@ class Parser:
             end, body = at, at + 3
         if end < 0:
             self._check_unfinished(data[position:stop], is_cut_off=nul >= 0)
-        elif end - position > self.limits.max_header_size:
-            raise LimitExceeded("max_header_size", self.limits.max_header_size)
         return end, body
 
     def _allows_cr(self, data: bytes, position: int) -> bool:
@@ -225,24 +243,33 @@ class Parser:
     def _check_unfinished(self, block: bytes, *, is_cut_off: bool) -> None:
         """Refuse a header block that is too large already, or cannot become one.
 
+        Otherwise note when to look at it again.
+
         Args:
             block: what there is of it.
             is_cut_off: whether a NUL comes next.
         """
         line, lf, rest = block.partition(b"\n")
         command = self._command(line, is_complete=bool(lf) or is_cut_off)
+        limits = self.limits
         # The LF before the empty line is not counted, nor is that line's CR.
-        if len(block) > self.limits.max_header_size + 2:
-            raise LimitExceeded("max_header_size", self.limits.max_header_size)
+        max_size = limits.max_header_size + 2
+        if len(block) > max_size:
+            raise LimitExceeded("max_header_size", limits.max_header_size)
         lines = rest.split(b"\n")
-        if lines[-1] in (b"", b"\r"):
-            lines.pop()
-        self._check_lines(lines)
+        last = len(lines[-1])
+        may_be_empty_line = lines[-1] in (b"", b"\r")
+        self._check_lines(lines[:-1] if may_be_empty_line else lines)
         if is_cut_off:
             raise FrameError(
                 f"The headers of {command} do not end with an empty line before its "
                 "NUL."
             )
+        # Within a header line nothing happens before its LF, but that it grows too
+        # large.
+        if not may_be_empty_line:
+            self._in_headers = True
+            self._room = min(len(block) - last + limits.max_header_len, max_size)
 
     def _check_lines(self, lines: list[bytes]) -> None:
         limits = self.limits
@@ -292,22 +319,40 @@ class Parser:
     def _parse_block(self, block: bytes) -> tuple[Command, Headers, int]:
         """A command and its headers, with the content-length or -1."""
         line, _, rest = block.partition(b"\n")
-        command = self._command(line)
-        assert command is not None
+        command = _OCTETS.get(line)
+        if command is None or command.value not in self.commands:
+            command = self._command(line)
+            assert command is not None
         limits = self.limits
-        lines = rest.split(b"\n") if rest else []
-        if len(lines) > limits.max_headers or len(block) > limits.max_header_len:
-            self._check_lines(lines)
-        headers = self._parse_headers(command, lines)
+        size = len(block)
+        if size > limits.max_header_size:
+            raise LimitExceeded("max_header_size", limits.max_header_size)
+        if size > limits.max_header_len or rest.count(b"\n") >= limits.max_headers:
+            self._check_lines(rest.split(b"\n"))
+        headers = self._parse_plain(rest)
+        if headers is None:
+            headers = self._parse_headers(command, rest.split(b"\n") if rest else [])
         length = -1
         if (value := headers.get(CONTENT_LENGTH)) is not None:
             length = self._content_length(command, headers, value)
-        # A CONNECT comes once, and has a passcode.
-        if len(block) <= _MAX_BLOCK_SIZE and command not in CONNECT_COMMANDS:
+        # Only of SEND: CONNECT comes once, and has a passcode; an ACK is another one
+        # each time.
+        if command is Command.SEND and size <= _MAX_BLOCK_SIZE:
             if self._blocks is None or len(self._blocks) >= _MAX_BLOCKS:
                 self._blocks = {}
             self._blocks[block] = command, headers, length
         return command, headers, length
+
+    def _parse_plain(self, rest: bytes) -> Headers | None:
+        """Header lines in which there is nothing to look out for; else None."""
+        if not rest or self.version.trims or b"\\" in rest or b"\r" in rest:
+            return None
+        try:
+            lines = [line.split(":", 1) for line in rest.decode().split("\n")]
+            headers = Headers(lines)
+        except ValueError:
+            return None
+        return headers if len(headers) == len(lines) and "" not in headers else None
 
     def _parse_headers(self, command: Command, lines: list[bytes]) -> Headers:
         version = self.version
