@@ -262,8 +262,11 @@ class Session:
     def _connect(self, frame: Frame) -> None:
         connection = self._connection
         headers = connection.negotiate(frame)
-        if not self.is_admin:
-            self._hub.log_in(headers.get(spec.LOGIN), headers.get(spec.PASSCODE))
+        self._hub.log_in(
+            headers.get(spec.LOGIN),
+            headers.get(spec.PASSCODE),
+            is_admin=self.is_admin,
+        )
         self.id = self._hub.next_session_id()
         self._transport.outbox.write(connection.accept(self._hub.server, self.id))
         self._transport.deadline_changed()

@@ -40,6 +40,7 @@ class TcpConnection(asyncio.Protocol):
         "_end_timer",
         "_hub",
         "_is_admin",
+        "_is_at_eof",
         "_is_closing",
         "_is_finished",
         "_loop",
@@ -51,6 +52,7 @@ class TcpConnection(asyncio.Protocol):
     def __init__(self, hub: Hub, *, is_admin: bool) -> None:
         self._hub = hub
         self._is_admin = is_admin
+        self._is_at_eof = False
         self._is_closing = False
         self._is_finished = False
         self._end_timer: asyncio.TimerHandle | None = None
@@ -87,6 +89,7 @@ class TcpConnection(asyncio.Protocol):
         """The client sends nothing more; it may still read."""
         if self._is_closing:
             return False
+        self._is_at_eof = True
         self._session.receive_eof()
         return True
 
@@ -145,6 +148,9 @@ class TcpConnection(asyncio.Protocol):
         if self._is_finished or self.outbox.size or self._transport.is_closing():
             return
         self._is_finished = True
+        if self._is_at_eof:
+            self._transport.close()
+            return
         # The client may have closed already.
         with contextlib.suppress(OSError, RuntimeError):
             self._transport.write_eof()
