@@ -216,38 +216,40 @@ class Session:
         connection = self._connection
         command = frame.command
         if command is Command.SEND and connection.state is State.CONNECTED:
-            self._send(frame)
+            pending = self._send(frame)
+        elif connection.state is State.CLOSED:
             return
-        if connection.state is State.CLOSED:
-            return
-        connection.check(frame)
-        match command:
+        else:
+            connection.check(frame)
+            pending = self._act(frame)
+        if pending is not None or spec.RECEIPT in frame.headers:
+            self._done(frame, pending)
+        if command is Command.DISCONNECT:
+            self._end(None)
+
+    def _act(self, frame: Frame) -> Pending | None:
+        """Do what a frame says; return what has to be waited for, if anything."""
+        broker, client = self._hub.broker, self._client
+        match frame.command:
             case Command.ACK:
-                self._acknowledge(frame, is_ack=True)
+                return self._acknowledge(frame, is_ack=True)
             case Command.NACK:
-                self._acknowledge(frame, is_ack=False)
+                return self._acknowledge(frame, is_ack=False)
             case Command.SUBSCRIBE:
                 self._subscribe(frame)
             case Command.UNSUBSCRIBE:
                 self._unsubscribe(frame)
             case Command.BEGIN:
-                transaction = frame.headers[spec.TRANSACTION]
-                self._hub.broker.begin(self._client, transaction)
-                self._done(frame, None)
+                broker.begin(client, frame.headers[spec.TRANSACTION])
             case Command.COMMIT:
                 transaction = frame.headers[spec.TRANSACTION]
-                broker = self._hub.broker
-                pending = broker.commit(self._client, transaction, self._now)
-                self._done(frame, pending)
+                return broker.commit(client, transaction, self._now)
             case Command.ABORT:
-                transaction = frame.headers[spec.TRANSACTION]
-                self._hub.broker.abort(self._client, transaction)
-                self._done(frame, None)
-            case Command.DISCONNECT:
-                self._done(frame, None)
-                self._end(None)
+                broker.abort(client, frame.headers[spec.TRANSACTION])
             case Command.CONNECT | Command.STOMP:
                 self._connect(frame)
+            case Command.DISCONNECT:
+                pass
             case (
                 Command.SEND
                 | Command.CONNECTED
@@ -255,9 +257,10 @@ class Session:
                 | Command.RECEIPT
                 | Command.ERROR
             ):  # pragma: no cover  # SEND is above, the parser knows no others
-                raise AssertionError(command)
+                raise AssertionError(frame.command)
             case _:
-                assert_never(command)
+                assert_never(frame.command)
+        return None
 
     def _connect(self, frame: Frame) -> None:
         connection = self._connection
@@ -271,19 +274,17 @@ class Session:
         self._transport.outbox.write(connection.accept(self._hub.server, self.id))
         self._transport.deadline_changed()
 
-    def _send(self, frame: Frame) -> None:
+    def _send(self, frame: Frame) -> Pending | None:
         headers = frame.headers
         destination = headers.get(spec.DESTINATION)
         if destination is None:
             raise HeaderError(Command.SEND, spec.DESTINATION)
-        pending = self._hub.broker.send(
+        return self._hub.broker.send(
             self._client,
             Message(destination, headers, frame.body),
             self._now,
             headers.get(spec.TRANSACTION),
         )
-        if pending is not None or spec.RECEIPT in headers:
-            self._done(frame, pending)
 
     def _subscribe(self, frame: Frame) -> None:
         headers = frame.headers
@@ -302,7 +303,6 @@ class Session:
             ack,
             _prefetch_count(frame),
         )
-        self._done(frame, None)
 
     def _unsubscribe(self, frame: Frame) -> None:
         headers = frame.headers
@@ -310,23 +310,20 @@ class Session:
         if id is None:
             raise HeaderError(frame.command, spec.ID)
         self._hub.broker.unsubscribe(self._client, id)
-        self._done(frame, None)
 
-    def _acknowledge(self, frame: Frame, *, is_ack: bool) -> None:
+    def _acknowledge(self, frame: Frame, *, is_ack: bool) -> Pending | None:
         headers = frame.headers
         tag = self._tag(headers[self._connection.version.ack_header])
-        pending = None
-        if tag is not None:
-            pending = self._hub.broker.acknowledge(
-                self._client,
-                tag,
-                self._now,
-                is_ack=is_ack,
-                requeue=headers.get(spec.REQUEUE) != "false",
-                transaction=headers.get(spec.TRANSACTION),
-            )
-        if pending is not None or spec.RECEIPT in headers:
-            self._done(frame, pending)
+        if tag is None:
+            return None
+        return self._hub.broker.acknowledge(
+            self._client,
+            tag,
+            self._now,
+            is_ack=is_ack,
+            requeue=headers.get(spec.REQUEUE) != "false",
+            transaction=headers.get(spec.TRANSACTION),
+        )
 
     def _tag(self, ack_id: str) -> int | None:
         """The delivery that an ACK or NACK names, as `MessageReceiver` wrote it.
@@ -354,7 +351,10 @@ class Session:
 
     def _done(self, frame: Frame, pending: Pending | None) -> None:
         """A frame was processed, or will be: send its receipt, if it asks, then."""
-        receipt_id = frame.headers.get(spec.RECEIPT)
+        receipt_id = None
+        # "… on any client frame other than CONNECT"
+        if frame.command not in spec.CONNECT_COMMANDS:
+            receipt_id = frame.headers.get(spec.RECEIPT)
         if pending is None or pending.done:
             if receipt_id is not None:
                 self._transport.outbox.write(self._connection.receipt(receipt_id))
