@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
+from typing import TypeVar
 
 from starlette.applications import Starlette
 from starlette.routing import Route, WebSocketRoute
@@ -15,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from romp_asgi.broker import Client
 from romp_asgi.config import Config
 from romp_asgi.errors import RompError
+from romp_asgi.filters.chain import FilterChain, FilterFunction, StompFilter
 from romp_asgi.hub import SWEEP_INTERVAL, Hub
 from romp_asgi.local import LocalSubscription, outgoing
 from romp_asgi.routes.pages import Pages
@@ -22,6 +24,8 @@ from romp_asgi.routes.websocket import WebSocketEndpoint
 from romp_asgi.tcp import listen, peer_name
 
 logger = logging.getLogger(__name__)
+
+_Filter = TypeVar("_Filter", bound=FilterFunction)
 
 
 class Romp:
@@ -56,6 +60,7 @@ class Romp:
         self.on_start: Callable[[], None] = lambda: None
         self._listeners = self.config.opened(embedded=not stand_alone)
         self._hub = Hub(self.config)
+        self._filters = FilterChain()
         self._local = Client(is_local=True)
         self._has_lifespan = False
         self._sweeper: asyncio.Task[None] | None = None
@@ -98,6 +103,7 @@ class Romp:
         """
         hub = self._hub
         self._has_lifespan = True
+        self._start_filters()
         hub.is_stopping = False
         servers: list[asyncio.Server] = []
         try:
@@ -147,8 +153,13 @@ class Romp:
             return
         await send({"type": "lifespan.shutdown.complete"})
 
+    def _start_filters(self) -> None:
+        self._filters.start()
+        self._hub.filters = self._filters if len(self._filters) else None
+
     def _start_without_lifespan(self) -> None:
         self._has_lifespan = True
+        self._start_filters()
         missing = ""
         if self._listeners:
             ports = ", ".join(str(port) for _, port, _ in self._listeners)
@@ -168,6 +179,30 @@ class Romp:
         while True:
             await asyncio.sleep(SWEEP_INTERVAL)
             self._hub.sweep(loop.time())
+
+    # Filters
+
+    def stomp_filter(self, filter: StompFilter | FilterFunction) -> None:
+        """Add a filter that sees frames after they took effect; see docs/filters.md.
+
+        Args:
+            filter: an object with ``do_filter(context, message)`` and perhaps
+                ``init()``, or a function, plain or async.
+
+        Raises:
+            TypeError: if it is no filter.
+            LocalProtocolError: once the server has started.
+        """
+        self._filters.add(filter)
+
+    def stomp_filter_at(self, filter: StompFilter | FilterFunction, point: int) -> None:
+        """Add a filter at an insert point, such as ``PRE_SEND``."""
+        self._filters.add(filter, point)
+
+    def stomp(self, function: _Filter) -> _Filter:
+        """Decorate a function that is a filter: ``@romp.stomp``."""
+        self._filters.add(function)
+        return function
 
     # Application code
 

@@ -26,6 +26,7 @@ RompError
     │   ├── UnknownAck(ack_id)             an id this client was never given
     │   ├── SlowConsumer                   a client that does not keep up
     │   └── ShuttingDown
+    ├── FilterError(reply, log, fatal)     application code refuses a frame
     └── InternalError                      a bug of ours, without its detail
 ```
 
@@ -474,3 +475,30 @@ class InternalError(PeerError):
 def _printable(name: str) -> str:
     """A peer's text for a sentence: bounded, and on one line of a log."""
     return repr(name[:200])[1:-1]
+
+
+class FilterError(PeerError):
+    """What a filter raises to refuse a frame.
+
+    Args:
+        reply_message: the ``message`` of an ERROR to the client; none is sent without.
+        log_message: a line for the log.
+        fatal: whether the session ends.
+    """
+
+    def __init__(
+        self,
+        reply_message: str | None = None,
+        log_message: str | None = None,
+        *,
+        fatal: bool = False,
+    ) -> None:
+        super().__init__(reply_message, log_message, fatal)
+        self.reply_message = reply_message
+        self.log_message = log_message
+        self.fatal = fatal
+        if reply_message is not None:
+            self.message = reply_message
+
+    def __str__(self) -> str:
+        return self.reply_message or "A filter refused the frame."

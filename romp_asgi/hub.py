@@ -7,8 +7,8 @@ import ipaddress
 import itertools
 import logging
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from romp_asgi.broker import (
     Broker,
@@ -21,6 +21,7 @@ from romp_asgi.broker import (
 )
 from romp_asgi.config import Config, DestinationConfig
 from romp_asgi.errors import WrongLogin
+from romp_asgi.filters.chain import FilterChain
 from romp_asgi.outbox import Flusher
 from romp_asgi.stomp import HeartBeat, Limits
 
@@ -40,6 +41,8 @@ class Hub:
         config: of the whole server; sessions get what concerns them from here.
 
     Attributes:
+        filters: the filters that frames pass; None if there are none, which costs
+            nothing.
         sessions: those that are connected.
         is_stopping: whether no more are taken.
     """
@@ -79,6 +82,8 @@ class Hub:
             first_number=int(time.time() * 1000),
         )
         self.flusher = Flusher()
+        self.filters: FilterChain | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self.sessions: set[Session] = set()
         self.is_stopping = False
         self._all_gone: asyncio.Event | None = None
@@ -116,6 +121,12 @@ class Hub:
         """Call back in the next pass of the loop."""
         asyncio.get_running_loop().call_soon(callback)
 
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something for a session; it is cancelled when the server stops."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     def sweep(self, now: float) -> None:
         """Drop what has expired, and say in the log what was lost since last time."""
         self.broker.expire(now)
@@ -149,6 +160,8 @@ class Hub:
                     await self._all_gone.wait()
         for session in list(self.sessions):
             session.abort()
+        for task in self._tasks:
+            task.cancel()
 
     def _dropped(self, message: Message, reason: str) -> None:
         """Collected, so that a flood of losses is a line a second."""

@@ -6,20 +6,26 @@ is in its outbox.
 
 import logging
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Awaitable, Iterator, Mapping
 from functools import partial
 from typing import Protocol, assert_never
 
 from romp_asgi.broker import Client, Message, Pending
 from romp_asgi.errors import (
+    FilterError,
     HeaderError,
     InternalError,
     PeerError,
     ProtocolError,
     ShuttingDown,
     UnknownAck,
+    UnknownDestination,
 )
+from romp_asgi.filters import CONTINUE, ClientSession, Context, StompMessage
+from romp_asgi.filters.chain import FilterChain, Outcome, Way
 from romp_asgi.hub import Hub
+from romp_asgi.local import outgoing
 from romp_asgi.outbox import Outbox
 from romp_asgi.receiver import MessageReceiver
 from romp_asgi.stomp import Command, Connection, Frame, spec
@@ -187,6 +193,51 @@ class Session:
         """Close at once."""
         self._transport.abort()
 
+    # What filters ask, through a ClientSession
+
+    @property
+    def subscription_ids(self) -> tuple[str, ...]:
+        """The ids of the client's subscriptions."""
+        return tuple(self._client.subscriptions)
+
+    @property
+    def pending_output(self) -> int:
+        """Octets that wait to be written to the client."""
+        return self._transport.outbox.size
+
+    def send_message(
+        self, destination: str, body: bytes | str, headers: Mapping[str, str] | None
+    ) -> None:
+        """Write a MESSAGE of no subscription."""
+        message = outgoing(destination, body, headers)
+        broker = self._hub.broker
+        broker.last_number = message.number = broker.last_number + 1
+        MessageReceiver(
+            self, self._transport.outbox, self._connection.version, destination
+        ).deliver(message, 0, False)
+
+    def send_error(self, message: str, *, fatal: bool) -> None:
+        """Write an ERROR, and close if it is fatal."""
+        error = FilterError(message, fatal=fatal)
+        if not fatal:
+            self._transport.outbox.write(self._connection.error(error))
+        else:
+            self.cut_off(error)
+
+    def ack(self, ack_id: str) -> None:
+        """Acknowledge a message in the client's place."""
+        tag = self._tag(ack_id)
+        if tag is not None:
+            self._hub.broker.acknowledge(self._client, tag, self._now)
+
+    def unsubscribe(self, id: str) -> None:
+        """End a subscription in the client's place."""
+        self._hub.broker.unsubscribe(self._client, id)
+
+    def close_gracefully(self) -> None:
+        """Close, in the next pass of the loop, after writing what is queued."""
+        self._hub.later(partial(self._end, None))
+
     # Frames
 
     def _process(self) -> None:
@@ -195,12 +246,8 @@ class Session:
             for frame in self._frames:
                 try:
                     self._handle(frame)
-                except PeerError as exc:
-                    exc.receipt_id = frame.headers.get(spec.RECEIPT)
-                    self._end(exc)
-                except Exception:
-                    logger.exception("internal error at %s of %s", frame, self.peer)
-                    self._end(InternalError())
+                except Exception as exc:
+                    self._failed(frame, exc)
                 if self._held is not None:
                     return
             try:
@@ -215,20 +262,115 @@ class Session:
     def _handle(self, frame: Frame) -> None:
         connection = self._connection
         command = frame.command
-        if command is Command.SEND and connection.state is State.CONNECTED:
-            pending = self._send(frame)
-        elif connection.state is State.CLOSED:
-            return
-        else:
+        if command is not Command.SEND or connection.state is not State.CONNECTED:
+            if connection.state is State.CLOSED:
+                return
             connection.check(frame)
-            pending = self._act(frame)
+        filters = self._hub.filters
+        if filters is not None:
+            self._filter(filters, frame)
+            return
+        pending = self._act(frame)
         if pending is not None or spec.RECEIPT in frame.headers:
             self._done(frame, pending)
         if command is Command.DISCONNECT:
             self._end(None)
 
+    def _failed(self, frame: Frame, error: Exception) -> None:
+        """A frame was refused, or could not be processed."""
+        if not isinstance(error, PeerError):
+            logger.error("internal error at %s of %s", frame, self.peer, exc_info=error)
+            error = InternalError()
+        error.receipt_id = frame.headers.get(spec.RECEIPT)
+        if isinstance(error, FilterError):
+            if error.log_message is not None:
+                logger.warning("filter: %s: %s", self.peer, error.log_message)
+            if error.reply_message is None:
+                if error.fatal:
+                    self._end(None)
+                return
+            closes = error.fatal
+        else:
+            closes = error.fatal or self._hub.config.close_on_error
+        if closes:
+            self._end(error)
+        elif not self._is_closed():
+            self._transport.outbox.write(self._connection.error(error))
+
+    # Filters
+
+    def _filter(self, filters: FilterChain, frame: Frame) -> None:
+        """Lead a frame past the filters; on its way it takes effect."""
+        message = StompMessage(frame.command, frame.headers, frame.body)
+        context = Context(
+            ClientSession(self),
+            timestamp=time.time(),
+            is_web_sockets=self._client.is_web,
+            is_admin=self.is_admin,
+        )
+        way = filters.way(context, message, lambda: self._act_unless_virtual(message))
+        self._go_on(way, message, None, None)
+
+    def _act_unless_virtual(self, message: StompMessage) -> Pending | None:
+        """A SEND to ``/virt/…`` is for a filter to claim: no destination sees it."""
+        if message.command is Command.SEND and _is_virtual(message):
+            return None
+        return self._act(message.frame())
+
+    def _go_on(
+        self,
+        way: Way,
+        message: StompMessage,
+        outcome: Outcome | None,
+        error: Exception | None,
+    ) -> None:
+        """Take a frame as far as it goes without waiting."""
+        try:
+            awaited = way.send(outcome) if error is None else way.throw(error)
+        except StopIteration as stop:
+            self._at_the_end(message, *stop.value)
+            return
+        self._held = Pending()
+        self._transport.pause_reading()
+        self._hub.spawn(self._await(way, message, awaited))
+
+    async def _await(
+        self, way: Way, message: StompMessage, awaited: Awaitable[Outcome | None]
+    ) -> None:
+        """Wait for an async filter; only this client's frames wait with it."""
+        outcome: Outcome | None = None
+        error: Exception | None = None
+        try:
+            outcome = await awaited
+        except Exception as exc:
+            error = exc
+        self._held = None
+        if self._is_closed():
+            way.close()
+            return
+        try:
+            self._go_on(way, message, outcome, error)
+        except Exception as exc:
+            self._failed(message.frame(), exc)
+        self._resume()
+
+    def _at_the_end(
+        self, message: StompMessage, outcome: Outcome, pending: Pending | None
+    ) -> None:
+        """A frame has passed the filters."""
+        is_send = message.command is Command.SEND
+        if outcome is CONTINUE:
+            if is_send and _is_virtual(message):
+                raise UnknownDestination(message.destination or "")
+            if pending is not None or spec.RECEIPT in message.headers:
+                self._done(message.frame(), pending)
+        if message.command is Command.DISCONNECT:
+            self._end(None)
+
     def _act(self, frame: Frame) -> Pending | None:
         """Do what a frame says; return what has to be waited for, if anything."""
+        if frame.command is Command.SEND:
+            return self._send(frame)
         broker, client = self._hub.broker, self._client
         match frame.command:
             case Command.ACK:
@@ -251,12 +393,8 @@ class Session:
             case Command.DISCONNECT:
                 pass
             case (
-                Command.SEND
-                | Command.CONNECTED
-                | Command.MESSAGE
-                | Command.RECEIPT
-                | Command.ERROR
-            ):  # pragma: no cover  # SEND is above, the parser knows no others
+                Command.CONNECTED | Command.MESSAGE | Command.RECEIPT | Command.ERROR
+            ):  # pragma: no cover  # the parser knows only what a client sends
                 raise AssertionError(frame.command)
             case _:
                 assert_never(frame.command)
@@ -370,7 +508,12 @@ class Session:
             return
         if receipt_id is not None:
             self._transport.outbox.write(self._connection.receipt(receipt_id))
-        self._process()
+        self._resume()
+
+    def _resume(self) -> None:
+        """Process what has been read, then read again."""
+        if not self._is_waiting():
+            self._process()
         if self._is_waiting() or self._is_closed():
             return
         if self._is_at_eof:
@@ -407,6 +550,10 @@ def _whole_number(text: str) -> int:
     if len(text) <= _MAX_DIGITS and text.isdigit() and text.isascii():
         return int(text)
     return -1
+
+
+def _is_virtual(message: StompMessage) -> bool:
+    return (message.destination or "").startswith("/virt/")
 
 
 def _ack_mode(frame: Frame) -> AckMode:

@@ -63,6 +63,7 @@ SERVER_DEFAULTS: dict[str, object] = {
     "shutdown_timeout": 5.0,
     "websocket_path": None,
     "websocket_coalesce": False,
+    "close_on_error": True,
     "max_header_size": 65536,
     "max_login_size": 16384,
     "outbox_high_water": 262144,

@@ -78,6 +78,7 @@ class Config(Table):
     websocket_path: UrlPath | None = None
     websockets_origin: TextOrEmpty | None = None
     websocket_coalesce: Flag = False
+    close_on_error: Flag = True
 
     # Who may come in
     login: Text | None = None

@@ -1,0 +1,31 @@
+"""Application code that sees frames on their way through a session.
+
+A filter is a function, plain or async, or an object with ``init()`` and
+``do_filter()``, that is given a context and a frame, and returns ``CONTINUE`` or
+``HANDLED``. See docs/filters.md.
+"""
+
+from romp_asgi.filters.chain import (
+    CONTINUE,
+    DEFAULT,
+    HANDLED,
+    PRE_SEND,
+    FilterChain,
+    Outcome,
+    StompFilter,
+)
+from romp_asgi.filters.context import ClientSession, Context
+from romp_asgi.filters.message import StompMessage
+
+__all__ = [
+    "CONTINUE",
+    "DEFAULT",
+    "HANDLED",
+    "PRE_SEND",
+    "ClientSession",
+    "Context",
+    "FilterChain",
+    "Outcome",
+    "StompFilter",
+    "StompMessage",
+]

@@ -1,0 +1,46 @@
+"""A frame as filters see it."""
+
+from collections.abc import Mapping
+
+from romp_asgi.stomp import Command, Frame
+from romp_asgi.stomp.spec import DESTINATION
+
+
+class StompMessage:
+    """A client's frame, on its way; a filter before SEND may change it.
+
+    Attributes:
+        command: the command.
+        headers: names and values; a filter's own copy.
+        body: the octets.
+    """
+
+    __slots__ = ("body", "command", "headers")
+
+    def __init__(
+        self, command: Command, headers: Mapping[str, str], body: bytes
+    ) -> None:
+        self.command = command
+        self.headers = dict(headers)
+        self.body = body
+
+    @property
+    def destination(self) -> str | None:
+        """The ``destination`` header."""
+        return self.headers.get(DESTINATION)
+
+    @property
+    def text(self) -> str:
+        """The body as text.
+
+        Raises:
+            UnicodeDecodeError: if it is not UTF-8.
+        """
+        return self.body.decode()
+
+    def frame(self) -> Frame:
+        """The frame that it is now."""
+        return Frame(self.command, self.headers, self.body)
+
+    def __repr__(self) -> str:
+        return f"<{self.frame()}>"
