@@ -10,13 +10,16 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TypeVar
 
 from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
 from starlette.routing import Route, WebSocketRoute
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from romp_asgi.broker import Client
 from romp_asgi.config import Config
 from romp_asgi.errors import RompError
 from romp_asgi.filters.chain import FilterChain, FilterFunction, StompFilter
+from romp_asgi.filters.http import HttpFilter, HttpFilters, HttpFunction
 from romp_asgi.hub import SWEEP_INTERVAL, Hub
 from romp_asgi.local import LocalSubscription, outgoing
 from romp_asgi.routes.pages import Pages
@@ -26,6 +29,8 @@ from romp_asgi.tcp import listen, peer_name
 logger = logging.getLogger(__name__)
 
 _Filter = TypeVar("_Filter", bound=FilterFunction)
+_HttpFilter = TypeVar("_HttpFilter", bound=HttpFunction)
+_Endpoint = TypeVar("_Endpoint", bound=Callable[[Request], object])
 
 
 class Romp:
@@ -61,6 +66,7 @@ class Romp:
         self._listeners = self.config.opened(embedded=not stand_alone)
         self._hub = Hub(self.config)
         self._filters = FilterChain()
+        self._http_filters = HttpFilters()
         self._local = Client(is_local=True)
         self._has_lifespan = False
         self._sweeper: asyncio.Task[None] | None = None
@@ -84,7 +90,28 @@ class Romp:
             return
         if not self._has_lifespan:
             self._start_without_lifespan()
-        await self._routes(scope, receive, send)
+        if scope["type"] == "http":
+            await self._serve_http(scope, receive, send)
+        else:
+            await self._routes(scope, receive, send)
+
+    async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The filters, then the routes; every answer is ours and may be read."""
+
+        async def send_ours(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("server", self.config.name)
+                headers.setdefault("access-control-allow-origin", "*")
+                headers.setdefault("access-control-expose-headers", "server")
+            await send(message)
+
+        if len(self._http_filters) and scope["method"] in ("GET", "HEAD"):
+            answer = await self._http_filters.answer(Request(scope, receive))
+            if answer is not None:
+                await answer(scope, receive, send_ours)
+                return
+        await self._routes(scope, receive, send_ours)
 
     # Life
 
@@ -155,6 +182,7 @@ class Romp:
 
     def _start_filters(self) -> None:
         self._filters.start()
+        self._http_filters.start()
         self._hub.filters = self._filters if len(self._filters) else None
 
     def _start_without_lifespan(self) -> None:
@@ -203,6 +231,32 @@ class Romp:
         """Decorate a function that is a filter: ``@romp.stomp``."""
         self._filters.add(function)
         return function
+
+    def http_filter(self, filter: HttpFilter | HttpFunction) -> None:
+        """Add a filter that sees GET requests ahead of the routes.
+
+        Args:
+            filter: an object with ``do_filter(context, request)``, or a function,
+                plain or async, that returns a response or CONTINUE.
+
+        Raises:
+            LocalProtocolError: once the server has started.
+        """
+        self._http_filters.add(filter)
+
+    def http(self, function: _HttpFilter) -> _HttpFilter:
+        """Decorate a function that is an HTTP filter: ``@romp.http``."""
+        self._http_filters.add(function)
+        return function
+
+    def get(self, path: str) -> Callable[[_Endpoint], _Endpoint]:
+        """Decorate a Starlette endpoint that answers GET: ``@romp.get("/path")``."""
+
+        def add(endpoint: _Endpoint) -> _Endpoint:
+            self._routes.router.routes.insert(0, Route(path, endpoint))
+            return endpoint
+
+        return add
 
     # Application code
 

@@ -5,6 +5,7 @@ A filter is a function, plain or async, or an object with ``init()`` and
 ``HANDLED``. See docs/filters.md.
 """
 
+from romp_asgi.errors import FilterError
 from romp_asgi.filters.chain import (
     CONTINUE,
     DEFAULT,
@@ -15,7 +16,9 @@ from romp_asgi.filters.chain import (
     StompFilter,
 )
 from romp_asgi.filters.context import ClientSession, Context
+from romp_asgi.filters.http import HttpContext, HttpFilter
 from romp_asgi.filters.message import StompMessage
+from romp_asgi.filters.shipped import EchoFilter, HelloFilter, PingFilter
 
 __all__ = [
     "CONTINUE",
@@ -24,8 +27,14 @@ __all__ = [
     "PRE_SEND",
     "ClientSession",
     "Context",
+    "EchoFilter",
     "FilterChain",
+    "FilterError",
+    "HelloFilter",
+    "HttpContext",
+    "HttpFilter",
     "Outcome",
+    "PingFilter",
     "StompFilter",
     "StompMessage",
 ]

@@ -57,7 +57,7 @@ class Pages:
 
     async def health_check(self, request: Request) -> Response:
         """200 while the server runs."""
-        return self._answer(PlainTextResponse(""))
+        return PlainTextResponse("")
 
     async def home(self, request: Request) -> Response:
         """What runs here, and how to connect."""
@@ -68,12 +68,8 @@ class Pages:
             path=(self._hub.config.websocket_path or "").lstrip("/"),
             tcp=_TCP.format(addresses=addresses) if addresses else "",
         )
-        return self._answer(HTMLResponse(page))
+        return HTMLResponse(page)
 
     async def not_found(self, request: Request, exc: Exception) -> Response:
         """404 for anything else."""
-        return self._answer(PlainTextResponse("Not found\n", 404))
-
-    def _answer(self, response: Response) -> Response:
-        response.headers["server"] = self._hub.config.name
-        return response
+        return PlainTextResponse("Not found\n", 404)
