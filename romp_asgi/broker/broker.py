@@ -121,6 +121,11 @@ class Broker:
             return None
         return self._accept(destination, message, now, force=False)
 
+    def next_number(self) -> int:
+        """A message-id that no message had before."""
+        self.last_number += 1
+        return self.last_number
+
     def _accept(
         self, destination: Destination, message: Message, now: float, *, force: bool
     ) -> Pending | None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from romp_asgi.errors import FilterError
+from romp_asgi.local import outgoing
+from romp_asgi.receiver import MessageReceiver
 
 if TYPE_CHECKING:
     from romp_asgi.session import Session
@@ -34,12 +39,12 @@ class ClientSession:
     @property
     def subscriptions(self) -> tuple[str, ...]:
         """The ids of its subscriptions."""
-        return self._session.subscription_ids
+        return tuple(self._session.client.subscriptions)
 
     @property
     def pending_output(self) -> int:
         """Octets that wait to be written to it."""
-        return self._session.pending_output
+        return self._session.transport.outbox.size
 
     def send_message(
         self,
@@ -48,11 +53,21 @@ class ClientSession:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         """Send it a MESSAGE, whether it subscribes to the destination or not."""
-        self._session.send_message(destination, body, headers)
+        session = self._session
+        message = outgoing(destination, body, headers)
+        message.number = session.hub.broker.next_number()
+        MessageReceiver(
+            session, session.transport.outbox, session.connection.version, destination
+        ).deliver(message, 0, False)
 
     def send_error(self, message: str, *, fatal: bool = True) -> None:
         """Send it an ERROR, and close the connection if it is fatal."""
-        self._session.send_error(message, fatal=fatal)
+        session = self._session
+        error = FilterError(message, fatal=fatal)
+        if fatal:
+            session.cut_off(error)
+        else:
+            session.transport.outbox.write(session.connection.error(error))
 
     def ack(self, ack_id: str) -> None:
         """Acknowledge a message in its place.
@@ -60,7 +75,11 @@ class ClientSession:
         Raises:
             UnknownAck: if it was never given it.
         """
-        self._session.ack(ack_id)
+        session = self._session
+        tag = session.tag(ack_id)
+        if tag is not None:
+            now = asyncio.get_running_loop().time()
+            session.hub.broker.acknowledge(session.client, tag, now)
 
     def unsubscribe(self, id: str) -> None:
         """End one of its subscriptions.
@@ -68,16 +87,16 @@ class ClientSession:
         Raises:
             UnknownSubscription: if it has none of that id.
         """
-        self._session.unsubscribe(id)
+        self._session.hub.broker.unsubscribe(self._session.client, id)
 
     def unsubscribe_all(self) -> None:
         """End all of its subscriptions."""
         for id in self.subscriptions:
-            self._session.unsubscribe(id)
+            self.unsubscribe(id)
 
     def shutdown(self) -> None:
         """Write what is queued to it, then close."""
-        self._session.close_gracefully()
+        self._session.cut_off(None)
 
     def kill(self) -> None:
         """Close at once."""

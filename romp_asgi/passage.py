@@ -1,0 +1,96 @@
+"""A frame on its way through the filters; on it, it takes effect."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING
+
+from romp_asgi.broker import Pending
+from romp_asgi.errors import UnknownDestination
+from romp_asgi.filters import CONTINUE, ClientSession, Context, StompMessage
+from romp_asgi.filters.chain import FilterChain, Outcome
+from romp_asgi.stomp import Command, Frame
+from romp_asgi.stomp.spec import RECEIPT
+
+if TYPE_CHECKING:
+    from romp_asgi.session import Session
+
+
+class Passage:
+    """One frame, one time through the filters of an application.
+
+    Args:
+        session: the client that sent it.
+        filters: the filters.
+        frame: the frame.
+    """
+
+    __slots__ = ("_message", "_session", "_way")
+
+    def __init__(self, session: Session, filters: FilterChain, frame: Frame) -> None:
+        self._session = session
+        self._message = StompMessage(frame.command, frame.headers, frame.body)
+        context = Context(
+            ClientSession(session),
+            timestamp=time.time(),
+            is_web_sockets=session.client.is_web,
+            is_admin=session.is_admin,
+        )
+        self._way = filters.way(context, self._message, self._act)
+
+    def go_on(self, outcome: Outcome | None, error: Exception | None) -> None:
+        """Take the frame as far as it goes without waiting.
+
+        Args:
+            outcome: what came of the awaitable that was waited for.
+            error: what it raised.
+        """
+        way, session = self._way, self._session
+        try:
+            awaited = way.send(outcome) if error is None else way.throw(error)
+        except StopIteration as stop:
+            self._finish(*stop.value)
+            return
+        session.hold(Pending())
+        session.hub.spawn(self._wait(awaited))
+
+    async def _wait(self, awaited: Awaitable[Outcome | None]) -> None:
+        """Wait for an async filter; only this client's frames wait with it."""
+        session = self._session
+        outcome: Outcome | None = None
+        error: Exception | None = None
+        try:
+            outcome = await awaited
+        except Exception as exc:
+            error = exc
+        session.release()
+        if session.is_closed():
+            self._way.close()
+            return
+        try:
+            self.go_on(outcome, error)
+        except Exception as exc:
+            session.failed(self._message.frame(), exc)
+        session.resume()
+
+    def _act(self) -> Pending | None:
+        if self._is_virtual():
+            return None
+        return self._session.act(self._message.frame())
+
+    def _finish(self, outcome: Outcome, pending: Pending | None) -> None:
+        message, session = self._message, self._session
+        if outcome is CONTINUE:
+            if self._is_virtual():
+                raise UnknownDestination(message.destination or "")
+            if pending is not None or RECEIPT in message.headers:
+                session.done(message.frame(), pending)
+        if message.command is Command.DISCONNECT:
+            session.end(None)
+
+    def _is_virtual(self) -> bool:
+        """Whether it is a SEND that only a filter can claim."""
+        message = self._message
+        destination = message.destination or ""
+        return message.command is Command.SEND and destination.startswith("/virt/")
