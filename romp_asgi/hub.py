@@ -151,6 +151,8 @@ class Hub:
             seconds: for all that; after it connections are cut.
         """
         self.is_stopping = True
+        if self.sessions:
+            logger.info("closing %d sessions", len(self.sessions))
         for session in list(self.sessions):
             session.shut_down()
         if self.sessions:

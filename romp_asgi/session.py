@@ -432,7 +432,9 @@ class Session:
             return
         self.hub.broker.leave(self.client)
         if error is not None:
-            logger.info("closing %s: %s: %s", self.peer, error.message, error.detail)
+            if not isinstance(error, ShuttingDown):  # one line for all: see Hub.stop
+                words = error.message, error.detail
+                logger.info("closing %s: %s: %s", self.peer, *words)
             self.transport.outbox.write(self.connection.error(error))
         self.connection.close()
         self.transport.deadline_changed()
