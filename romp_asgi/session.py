@@ -79,6 +79,7 @@ class Session:
         "_frames",
         "_held",
         "_is_at_eof",
+        "_looked_at",
         "_now",
         "_sent_at",
         "client",
@@ -117,6 +118,7 @@ class Session:
         )
         self._now = now
         self._sent_at = now
+        self._looked_at = now
         # Frames that were read and not yet processed, and what they wait for.
         self._frames: Iterator[Frame] = iter(())
         self._held: Pending | None = None
@@ -161,18 +163,19 @@ class Session:
     def check_deadlines(self, now: float) -> None:
         """Send a heart-beat or time the client out, if that is due."""
         self._now = now
+        if self._held is not None:
+            # We do not read from it: its silence is ours.
+            self.connection.hear(now)
         outbox = self.transport.outbox
         if outbox.wrote:
-            # Since the last look; later than that is not known, so a heart-beat may
-            # be sent a little early.
+            # At some time since the last look; the earliest is the safe one.
             outbox.wrote = False
-            self._sent_at = now
+            self._sent_at = self._looked_at
+        self._looked_at = now
         try:
             heart_beat = self.connection.check_deadlines(now, self._sent_at)
         except ProtocolError as exc:
-            # Not while we do not read from it.
-            if self._held is None:
-                self.end(exc)
+            self.end(exc)
             return
         if heart_beat:
             outbox.write(heart_beat)
@@ -402,6 +405,7 @@ class Session:
     def release(self) -> None:
         """What ``hold`` waited for is done; ``resume`` goes on."""
         self._held = None
+        self.connection.hear(max(self._now, self._looked_at))
 
     def resume(self) -> None:
         """Process what has been read, then read again."""

@@ -102,6 +102,10 @@ class Connection:
         if self.state is not State.CLOSED:
             self._parser.receive_data(data)
 
+    def hear(self, now: float) -> None:
+        """The peer counts as heard from, although nothing was read."""
+        self._received_at = now
+
     def events_received(self) -> list[Frame]:
         """The frames that are complete, in order; call until there are none.
 

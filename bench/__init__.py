@@ -1,0 +1,1 @@
+"""Measures STOMP brokers, ours among them: see bench/README.md."""

@@ -1,0 +1,180 @@
+"""The octets of a client, made by hand: STOMP frames and the WebSocket around them.
+
+Source: STOMP 1.2; RFC 6455 § 5.2, as little of it as a client here needs.
+"""
+
+import os
+import socket
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import Self
+
+from bench.errors import BenchError
+
+_TEXT = 0x1
+_BINARY = 0x2
+_CLOSE = 0x8
+_FIN = 0x80
+_MASKED = 0x80
+
+
+def frame(command: str, *headers: tuple[str, str]) -> bytes:
+    """A STOMP frame without a body, nothing escaped: there is nothing to escape."""
+    lines = "".join(f"{name}:{value}\n" for name, value in headers)
+    return f"{command}\n{lines}\n\0".encode()
+
+
+def websocket_frame(payload: bytes, *, masked: bool) -> bytes:
+    """One text message in one WebSocket frame."""
+    header = websocket_header(len(payload), masked=masked)
+    if not masked:
+        return header + payload
+    mask = os.urandom(4)
+    return header + mask + _xor(payload, mask)
+
+
+def websocket_header(size: int, *, masked: bool) -> bytes:
+    """The header of a text message of `size` octets, without the mask itself."""
+    bit = _MASKED if masked else 0
+    if size < 126:
+        return bytes((_FIN | _TEXT, bit | size))
+    if size < 65536:
+        return bytes((_FIN | _TEXT, bit | 126)) + size.to_bytes(2)
+    return bytes((_FIN | _TEXT, bit | 127)) + size.to_bytes(8)
+
+
+def websocket_payloads(data: bytes) -> tuple[list[bytes], bytes]:
+    """The messages that are complete in `data`, and the octets after them.
+
+    Raises:
+        BenchError: The peer closed, or split a message over several frames.
+    """
+    payloads = []
+    start = 0
+    while len(data) - start >= 2:
+        opcode, size = data[start] & 0x0F, data[start + 1] & 0x7F
+        masked = data[start + 1] & _MASKED
+        body = start + 2
+        if size >= 126:
+            body += 2 if size == 126 else 8
+            if len(data) < body:
+                break
+            size = int.from_bytes(data[start + 2 : body])
+        mask = data[body : body + 4] if masked else b""
+        body += len(mask)
+        if len(data) < body + size:
+            break
+        payload = data[body : body + size]
+        if opcode == _CLOSE:
+            raise BenchError(f"closed by the peer: {payload!r}")
+        if opcode in (_TEXT, _BINARY) and data[start] & _FIN:
+            payloads.append(_xor(payload, mask) if mask else payload)
+        elif opcode <= _BINARY:
+            raise BenchError("a WebSocket message in several frames")
+        start = body + size
+    return payloads, data[start:]
+
+
+def _xor(payload: bytes, mask: bytes) -> bytes:
+    size = len(payload)
+    key = (mask * (size // 4 + 1))[:size]
+    return (int.from_bytes(payload) ^ int.from_bytes(key)).to_bytes(size)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a peer listens, and with what it lets a client in."""
+
+    tcp: tuple[str, int]
+    websocket: tuple[str, int]
+    path: str = "/"
+    host: str = "localhost"
+    login: str = ""
+    passcode: str = ""
+
+    def connect_frame(self) -> bytes:
+        """The CONNECT that opens a session here."""
+        login = ("login", self.login), ("passcode", self.passcode)
+        return frame(
+            "CONNECT",
+            ("accept-version", "1.2"),
+            ("host", self.host),
+            ("heart-beat", "0,0"),
+            *(login if self.login else ()),
+        )
+
+
+class Client:
+    """A connection in its first, blocking phase: CONNECT, SUBSCRIBE, their answers."""
+
+    def __init__(self, endpoint: Endpoint, *, websocket: bool, timeout: float) -> None:
+        address = endpoint.websocket if websocket else endpoint.tcp
+        self.socket = socket.create_connection(address, timeout)
+        self._websocket = websocket
+        self._rest = b""
+        try:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if websocket:
+                self._upgrade(endpoint)
+            self.send(endpoint.connect_frame())
+            self.connected = self.expect("CONNECTED")
+        except BaseException:
+            self.socket.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def send(self, data: bytes) -> None:
+        """Send one frame."""
+        if self._websocket:
+            data = websocket_frame(data, masked=True)
+        self.socket.sendall(data)
+
+    def expect(self, command: str) -> str:
+        """Wait for the next frame.
+
+        Returns:
+            The frame as text.
+
+        Raises:
+            BenchError: It was another one, or the peer closed.
+        """
+        while True:
+            for text in self._frames():
+                if not text.startswith(f"{command}\n"):
+                    raise BenchError(f"{command} expected, got {text[:300]!r}")
+                return text
+            self._read()
+
+    def _frames(self) -> list[str]:
+        if self._websocket:
+            payloads, self._rest = websocket_payloads(self._rest)
+        else:
+            *payloads, self._rest = self._rest.split(b"\0")
+        texts = (payload.decode().strip("\r\n\0") for payload in payloads)
+        return [text for text in texts if text]
+
+    def _read(self) -> None:
+        data = self.socket.recv(65536)
+        if not data:
+            raise BenchError(f"closed by the peer after {self._rest!r}")
+        self._rest += data
+
+    def _upgrade(self, endpoint: Endpoint) -> None:
+        host, port = endpoint.websocket
+        self.socket.sendall(
+            f"GET {endpoint.path} HTTP/1.1\r\nHost: {host}:{port}\r\n"
+            "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Key: {b64encode(os.urandom(16)).decode()}\r\n"
+            "Sec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Protocol: v12.stomp\r\n\r\n".encode()
+        )
+        while b"\r\n\r\n" not in self._rest:
+            self._read()
+        head, _, self._rest = self._rest.partition(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 101 "):
+            raise BenchError(f"no upgrade: {head[:300]!r}")

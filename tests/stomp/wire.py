@@ -1,0 +1,58 @@
+"""STOMP as the spec writes it: ``^@`` for NUL, and so ``^M`` for CR, ``^J`` for LF."""
+
+from collections.abc import Iterable
+from textwrap import dedent
+from types import MappingProxyType
+from typing import Final
+
+from romp_asgi.stomp import VERSIONS, Command, Frame, Limits, Parser, Version
+
+ALL_COMMANDS: Final = MappingProxyType({c.value: c for c in Command})
+
+#: For tests that are not about limits.
+NO_LIMITS: Final = Limits(
+    max_headers=10**9,
+    max_header_len=10**9,
+    max_header_size=10**9,
+    max_message_size=10**9,
+)
+
+
+def wire(text: str) -> bytes:
+    """The octets of a text.
+
+    A text that begins with a line end is a block, whose indentation and last line
+    end do not count. An octet that is not UTF-8 is written as in ``surrogateescape``.
+    """
+    if text.startswith("\n"):
+        text = dedent(text).removeprefix("\n").removesuffix("\n")
+    for caret, character in (("^@", "\0"), ("^M", "\r"), ("^J", "\n")):
+        text = text.replace(caret, character)
+    return text.encode("utf-8", "surrogateescape")
+
+
+def octets(data: bytes) -> list[bytes]:
+    """One octet at a time."""
+    return [data[i : i + 1] for i in range(len(data))]
+
+
+def parser(
+    version: str | Version = "1.2", limits: Limits = NO_LIMITS, *, server: bool = True
+) -> Parser:
+    """A parser that expects every command, or (``server=False``) the version's."""
+    if isinstance(version, str):
+        version = VERSIONS[version]
+    return Parser(limits, version, ALL_COMMANDS if server else None)
+
+
+def feed(receiver: Parser, *pieces: bytes) -> list[Frame]:
+    """Each piece is one read, after which all frames are taken out."""
+    return list(feed_each(receiver, pieces))
+
+
+def feed_each(receiver: Parser, pieces: Iterable[bytes]) -> Iterable[Frame]:
+    """The same, but frame by frame, for those before an error."""
+    for piece in pieces:
+        receiver.receive_data(piece)
+        while frames := receiver.frames():
+            yield from frames
