@@ -31,7 +31,15 @@ class MessageReceiver:
         subscription_id: the ``id`` of SUBSCRIBE; STOMP 1.0 may have none.
     """
 
-    __slots__ = ("_head", "_outbox", "_session", "_version", "_version_name")
+    __slots__ = (
+        "_first",
+        "_head",
+        "_outbox",
+        "_redelivered",
+        "_session",
+        "_version",
+        "_version_name",
+    )
 
     def __init__(
         self,
@@ -42,6 +50,8 @@ class MessageReceiver:
     ) -> None:
         headers = {} if subscription_id is None else {SUBSCRIPTION: subscription_id}
         self._head = f"MESSAGE\n{encode_headers(headers, version)}".encode()
+        self._first = self._head + b"redelivered:false\n"
+        self._redelivered = self._head + b"redelivered:true\n"
         self._session = session
         self._outbox = outbox
         self._version = version
@@ -56,9 +66,7 @@ class MessageReceiver:
             )
         if not tag and not redelivered:
             return self._outbox.write(self._head, tail)
-        head = self._head + (
-            b"redelivered:true\n" if redelivered else b"redelivered:false\n"
-        )
+        head = self._redelivered if redelivered else self._first
         if not tag:
             return self._outbox.write(head, tail)
         if self._version is STOMP_1_2:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import socket
@@ -88,6 +89,8 @@ def serve(config: Config, host: str | None = None, port: int | None = None) -> N
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
+    tune_collector()
+
     async def run() -> None:
         async with romp.lifespan():
             await Server(settings, romp).serve(sockets=[listener])
@@ -97,6 +100,17 @@ def serve(config: Config, host: str | None = None, port: int | None = None) -> N
         asyncio.Runner(loop_factory=settings.get_loop_factory()) as runner,
     ):
         runner.run(run())
+
+
+def tune_collector() -> None:
+    """Let the garbage collector look seldom, and not at what stays for good.
+
+    Messages are freed by their counts. Many are held at a time, though, and each look
+    at all of them costs as much as many deliveries (bench/README.md).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -363,6 +363,8 @@ class Session:
         """
         if self.connection.version is STOMP_1_2:
             tag = whole_number(ack_id)
+            if tag in self.client.unacked:
+                return tag
         else:
             number, dash, last = ack_id.rpartition("-")
             tag = whole_number(last)

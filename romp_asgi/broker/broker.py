@@ -14,6 +14,7 @@ from romp_asgi.broker.subscription import Delivery, Receiver, Subscription
 from romp_asgi.broker.topic import Topic
 from romp_asgi.broker.transaction import Acknowledge, Send, Transaction
 from romp_asgi.errors import (
+    BrokerError,
     DestinationBlocked,
     DestinationFull,
     DuplicateSubscription,
@@ -110,16 +111,21 @@ class Broker:
         if destination is None:
             destination = self._find(message.destination)
         policy = destination.policy
-        if policy.write_block or policy.web_write_block:
-            self._check_block(client, destination, "write_block")
-        limit = policy.max_message_size
-        if limit is not None and len(message.body) > limit:
-            raise MessageTooLarge(destination.name, limit)
-        if transaction is not None:
-            operation = Send(destination, message)
-            self._transaction(client, transaction).add(operation)
-            return None
-        return self._accept(destination, message, now, force=False)
+        try:
+            if policy.write_block or policy.web_write_block:
+                self._check_block(client, destination, "write_block")
+            limit = policy.max_message_size
+            if limit is not None and len(message.body) > limit:
+                raise MessageTooLarge(destination.name, limit)
+            if transaction is not None:
+                operation = Send(destination, message)
+                self._transaction(client, transaction).add(operation)
+                return None
+            return self._accept(destination, message, now, force=False)
+        except BrokerError:
+            # It may have been made for this message.
+            self._remove_if_unused(destination)
+            raise
 
     def next_number(self) -> int:
         """A message-id that no message had before."""
@@ -202,9 +208,14 @@ class Broker:
             raise SubscriptionsFull("max_subs", self.limits.max_subs)
         target = self._find(destination)
         policy = target.policy
-        self._check_block(client, target, "read_block")
-        if target.connections >= policy.max_connections:
-            raise SubscriptionsFull("max_connections", policy.max_connections)
+        try:
+            self._check_block(client, target, "read_block")
+            if target.connections >= policy.max_connections:
+                raise SubscriptionsFull("max_connections", policy.max_connections)
+        except BrokerError:
+            # It may have been made for this subscription.
+            self._remove_if_unused(target)
+            raise
         subscription = Subscription(
             client,
             id,
@@ -236,14 +247,18 @@ class Broker:
         self._end(subscriptions)
 
     def _end(self, subscriptions: list[Subscription]) -> None:
-        # First all of them, so that none gets what another one gives back.
+        # First all of them, so that none gets what another one gives back; and what
+        # goes to one destination in one go, so that it is given out in order.
         for subscription in subscriptions:
             subscription.destination.detach(subscription)
+        returned: dict[Destination, list[Delivery]] = {}
         for subscription in subscriptions:
-            if subscription.unacked:
-                subscription.destination.give_back(subscription.take_all())
-        for subscription in subscriptions:
-            self._remove_if_unused(subscription.destination)
+            deliveries = returned.setdefault(subscription.destination, [])
+            deliveries += subscription.take_all()
+        for destination, deliveries in returned.items():
+            if deliveries:
+                destination.give_back(deliveries)
+            self._remove_if_unused(destination)
 
     def resume(self, client: Client) -> None:
         """A client whose receivers had no room has room again."""
@@ -283,13 +298,13 @@ class Broker:
             UnknownAck: if the client was never given it.
             UnknownTransaction, TransactionTooLarge: nothing was changed.
         """
-        if not 0 < tag <= client.last_tag:
+        delivery = client.unacked.get(tag)
+        if delivery is None and not 0 < tag <= client.last_tag:
             raise UnknownAck(str(tag))
         if transaction is not None:
             operation = Acknowledge(tag, is_ack, requeue)
             self._transaction(client, transaction).add(operation)
             return None
-        delivery = client.unacked.get(tag)
         if delivery is None:
             return None
         subscription = delivery.subscription

@@ -3,7 +3,8 @@
 The pattern is the operator's, but the name is a client's: so matching must not take
 long whatever the name is. What a wildcard takes is settled at the first place where
 the text that follows it fits (an atomic group), where that cannot be wrong: before
-another wildcard of its kind. Only the last ``**`` is tried at every place.
+another wildcard that takes at least as much. Only the last ``**`` is tried at every
+place, and the last ``*`` after it.
 """
 
 import re
@@ -22,18 +23,21 @@ def is_pattern(name: str) -> bool:
 def compile_pattern(pattern: str) -> re.Pattern[str]:
     """``*`` is one or more characters but ``/``; ``**`` is one or more of any."""
     pattern = _STARS.sub("**", pattern)
-    first, *groups = [_compile_group(group) for group in pattern.split("**")]
+    *groups, last = pattern.split("**")
     if not groups:
-        return re.compile(first, re.DOTALL)
-    *middle, last = groups
+        return re.compile(_compile_last(last), re.DOTALL)
+    first, *middle = map(_compile_group, groups)
     found = "".join(f"(?>.+?{group})" for group in middle)
-    return re.compile(f"{first}{found}.+{last}", re.DOTALL)
+    return re.compile(f"{first}{found}.+{_compile_last(last)}", re.DOTALL)
 
 
 def _compile_group(group: str) -> str:
-    """A part of a pattern between two ``**``."""
-    first, *rest = [re.escape(literal) for literal in group.split("*")]
-    if not rest:
-        return first
-    *middle, last = rest
-    return f"{first}{''.join(f'(?>[^/]+?{text})' for text in middle)}[^/]+{last}"
+    """A part of a pattern before a ``**``: it ends as early as it can."""
+    first, *rest = map(re.escape, group.split("*"))
+    return first + "".join(f"(?>[^/]+?{text})" for text in rest)
+
+
+def _compile_last(group: str) -> str:
+    """The part of a pattern after which the name ends."""
+    before, star, last = group.rpartition("*")
+    return _compile_group(before) + ("[^/]+" if star else "") + re.escape(last)

@@ -68,13 +68,11 @@ class Queue(Destination):
     def _store(self, message: Message, force: bool) -> Pending | None:
         limit = self.policy.max_messages
         overflow = self.policy.overflow
-        is_full = len(self._backlog) >= limit
-        if is_full and overflow is Overflow.REJECT and not force:
-            raise DestinationFull(self.name, limit)
-        if is_full and overflow is Overflow.DROP_OLDEST:
-            oldest = self._backlog.pop()
-            self._backlog.let_go(oldest)
-            self._dropped(oldest.message, "overflow")
+        if len(self._backlog) >= limit:
+            if overflow is Overflow.REJECT and not force:
+                raise DestinationFull(self.name, limit)
+            if overflow is Overflow.DROP_OLDEST:
+                self._drop_oldest(limit - 1)
         self._backlog.append(self._backlog.hold(message))
         self.accepted += 1
         # What comes to a full queue that blocks is kept, and its producer waits: so
@@ -85,6 +83,14 @@ class Queue(Destination):
             memory = self._memory.room()
             return all_of([self._room, memory]) if memory else self._room
         return self._memory.room()
+
+    def _drop_oldest(self, length: int) -> None:
+        """Drop until so many are left: several, if consumers gave some back."""
+        backlog = self._backlog
+        while len(backlog) > length:
+            oldest = backlog.pop()
+            backlog.let_go(oldest)
+            self._dropped(oldest.message, "overflow")
 
     @override
     def attach(self, subscription: Subscription) -> None:
@@ -100,18 +106,22 @@ class Queue(Destination):
 
     @override
     def give_back(self, deliveries: list[Delivery]) -> None:
+        for delivery in deliveries:
+            # What waits keeps nothing of a client, which may be gone.
+            delivery.subscription = None
         self._backlog.put_back(deliveries)
         self._pump()
 
     @override
     def settle(self, deliveries: list[Delivery]) -> Pending | None:
+        memory = self._memory
         for delivery in deliveries:
-            self._backlog.let_go(delivery)
+            memory.release(delivery.size)
         return None
 
     @override
     def resume(self, subscription: Subscription) -> None:
-        if subscription.has_credit and not subscription.has_turn:
+        if not subscription.has_turn and subscription.has_credit:
             subscription.has_turn = True
             self._rotation.append(subscription)
             self._pump()

@@ -85,6 +85,7 @@ class Subscription:
     """
 
     __slots__ = (
+        "_tags",
         "ack",
         "backlog",
         "client",
@@ -117,6 +118,9 @@ class Subscription:
         self.ready = True
         self.has_turn = False
         self.unacked: dict[int, Delivery] = {}
+        # "client": the keys of unacked once more, because the oldest key of a dict is
+        # found the slower the more of them were removed before it.
+        self._tags: deque[int] | None = deque() if ack is AckMode.CLIENT else None
         self.backlog: Backlog | None = None
 
     @property
@@ -136,6 +140,8 @@ class Subscription:
         delivery.tag = tag
         delivery.subscription = self
         self.unacked[tag] = client.unacked[tag] = delivery
+        if self._tags is not None:
+            self._tags.append(tag)
         self.ready = self.deliver(delivery.message, tag, redelivered)
         return self.ready and len(self.unacked) < self.prefetch
 
@@ -144,17 +150,16 @@ class Subscription:
 
         "client": the one named and all before it. "client-individual": only that.
         """
-        if self.ack is not AckMode.CLIENT:
-            del self.client.unacked[tag]
-            return [self.unacked.pop(tag)]
-        tags = []
-        for earlier in self.unacked:
-            if earlier > tag:
-                break
-            tags.append(earlier)
-        for each in tags:
-            del self.client.unacked[each]
-        return [self.unacked.pop(each) for each in tags]
+        unacked, of_client, tags = self.unacked, self.client.unacked, self._tags
+        if tags is None:
+            del of_client[tag]
+            return [unacked.pop(tag)]
+        deliveries = []
+        while tags and tags[0] <= tag:
+            oldest = tags.popleft()
+            del of_client[oldest]
+            deliveries.append(unacked.pop(oldest))
+        return deliveries
 
     def take_all(self) -> list[Delivery]:
         """All deliveries that are not acknowledged, oldest first."""
@@ -162,6 +167,8 @@ class Subscription:
             del self.client.unacked[tag]
         deliveries = list(self.unacked.values())
         self.unacked.clear()
+        if self._tags is not None:
+            self._tags.clear()
         return deliveries
 
 

@@ -40,7 +40,7 @@ class Topic(Destination):
         self._acknowledging: list[Subscription] = []
         # Those that are passed over until they have room again, and those for which
         # producers wait.
-        self._skipped: list[Subscription] = []
+        self._skipped: set[Subscription] = set()
         self._awaited: set[Subscription] = set()
         self._room: Pending | None = None
 
@@ -68,7 +68,7 @@ class Topic(Destination):
         if slow:
             for subscription in slow:
                 self._slow(subscription)
-        if self._room is not None and not self._room.done:
+        if self._room is not None:
             memory = self._memory.room()
             return all_of([self._room, memory]) if memory else self._room
         return self._memory.room()
@@ -95,7 +95,7 @@ class Topic(Destination):
                 self._room = Pending()
         elif self._is_overrun(subscription):
             self._list_of(subscription).remove(subscription)
-            self._skipped.append(subscription)
+            self._skipped.add(subscription)
             if policy is SlowConsumerPolicy.DISCONNECT:
                 error = SlowConsumer(self.name, self._max_outbox)
                 subscription.receiver.cut_off(error)

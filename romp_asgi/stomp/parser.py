@@ -320,7 +320,7 @@ class Parser:
         """A command and its headers, with the content-length or -1."""
         line, _, rest = block.partition(b"\n")
         command = _OCTETS.get(line)
-        if command is None or command.value not in self.commands:
+        if command is None or command not in self.commands:
             command = self._command(line)
             assert command is not None
         limits = self.limits
@@ -348,6 +348,9 @@ class Parser:
         if not rest or self.version.trims or b"\\" in rest or b"\r" in rest:
             return None
         try:
+            if b"\n" not in rest:
+                name, value = rest.decode().split(":", 1)
+                return Headers({name: value}) if name else None
             lines = [line.split(":", 1) for line in rest.decode().split("\n")]
             headers = Headers(lines)
         except ValueError:

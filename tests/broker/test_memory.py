@@ -1,0 +1,223 @@
+"""What all destinations may hold together: ``max_memory``.
+
+That the account is right after everything a test has done is seen to in ``World``.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from romp_asgi.broker import BrokerLimits, Message, Overflow, Policy, SlowConsumerPolicy
+from romp_asgi.broker.message import OVERHEAD, Memory
+from tests.broker.world import (
+    CLIENT,
+    INDIVIDUAL,
+    QUEUE,
+    TOPIC,
+    MakeWorld,
+    Peer,
+    World,
+)
+
+#: A message of the tests takes this.
+SIZE = 1000
+BODY = "x" * (SIZE - OVERHEAD)
+
+
+def test_a_message_takes_its_body_and_something() -> None:
+    assert Message("q", {}, b"").size == OVERHEAD
+    assert Message("q", {}, b"abc").size == OVERHEAD + 3
+
+
+def test_a_message_says_little_of_itself() -> None:
+    message = Message("q", {"passcode": "secret"}, b"a" * 1000)
+    message.number = 7
+    assert repr(message) == "Message(7, 'q', 1000 bytes)"
+
+
+def test_up_to_the_limit_nobody_waits() -> None:
+    memory = Memory(1000)
+    memory.used = 1000
+    assert memory.room() is None
+    memory.used += 1
+    pending = memory.room()
+    assert pending is not None
+    assert memory.room() is pending
+
+
+def test_room_is_a_tenth_of_the_limit() -> None:
+    memory = Memory(1000)
+    memory.used = 1001
+    pending = memory.room()
+    assert pending is not None
+    memory.release(100)
+    assert memory.used == 901
+    assert not pending.done
+    memory.release(1)
+    assert pending.done
+    memory.release(0)
+    memory.used = 1001
+    later = memory.room()
+    assert later is not None
+    assert later is not pending
+
+
+def test_who_sends_above_the_limit_waits(make_world: MakeWorld) -> None:
+    world = make_world({"q": QUEUE}, BrokerLimits(max_memory=3 * SIZE))
+    sender = world.peer()
+    assert sender.send("q", BODY, BODY, BODY) is None
+    pending = sender.send("q", BODY)
+    assert pending is not None
+    # It is kept all the same.
+    assert world.used == 4 * SIZE
+    consumer = world.peer()
+    consumer.subscribe("q", ack=CLIENT, prefetch=1)
+    assert not pending.done
+    consumer.ack(1)
+    assert world.used == 3 * SIZE
+    assert not pending.done
+    consumer.ack(2)
+    assert pending.done
+    assert sender.send("q", BODY) is None
+
+
+@pytest.mark.parametrize("destination", ["q", "t", "idle"])
+def test_memory_is_one_for_all_destinations(
+    make_world: MakeWorld, destination: str
+) -> None:
+    policies = {"q": QUEUE, "t": TOPIC, "idle": QUEUE, "other": QUEUE}
+    world = make_world(policies, BrokerLimits(max_memory=SIZE))
+    world.peer().send("other", BODY, BODY)
+    world.peer().subscribe("q")
+    world.peer().subscribe("t")
+    pending = world.peer().send(destination, BODY)
+    assert pending is not None
+    world.drain("other")
+    world.drain("idle")
+    assert pending.done
+
+
+def test_what_is_not_acknowledged_is_in_memory(make_world: MakeWorld) -> None:
+    world = make_world({"q": QUEUE, "t": TOPIC}, BrokerLimits(max_memory=SIZE))
+    consumer = world.peer()
+    consumer.subscribe("q", "1", CLIENT)
+    consumer.subscribe("t", "2", INDIVIDUAL)
+    sender = world.peer()
+    assert sender.send("q", BODY) is None
+    pending = sender.send("t", BODY)
+    assert pending is not None
+    consumer.leave()
+    # Of the topic's nothing is left, but the queue's message waits.
+    assert world.used == SIZE
+    assert not pending.done
+    world.drain("q")
+    assert pending.done
+
+
+# Every way to be done with a message
+
+
+def acknowledged(world: World, consumer: Peer) -> None:
+    consumer.ack(1)
+
+
+def rejected(world: World, consumer: Peer) -> None:
+    consumer.nack(1, requeue=False)
+
+
+def refused_too_often(world: World, consumer: Peer) -> None:
+    consumer.nack(1, 2)
+
+
+def committed(world: World, consumer: Peer) -> None:
+    consumer.begin()
+    consumer.ack(1, transaction="tx")
+    assert world.used == SIZE
+    consumer.commit()
+
+
+def left_and_taken(world: World, consumer: Peer) -> None:
+    consumer.leave()
+    world.drain("x")
+
+
+def left_and_expired(world: World, consumer: Peer) -> None:
+    consumer.unsubscribe("1")
+    world.now += 3600
+    world.broker.expire(world.now)
+
+
+def left_and_displaced(world: World, consumer: Peer) -> None:
+    consumer.unsubscribe("1")
+    world.peer().send("x", BODY)
+    world.drain("x")
+
+
+@pytest.mark.parametrize("kind", [QUEUE, TOPIC], ids=["queue", "topic"])
+@pytest.mark.parametrize("dead_letter", [None, "dead", "nowhere"])
+@pytest.mark.parametrize(
+    "done",
+    [
+        acknowledged,
+        rejected,
+        refused_too_often,
+        committed,
+        left_and_taken,
+        left_and_expired,
+        left_and_displaced,
+    ],
+)
+def test_what_is_done_with_takes_no_memory(
+    make_world: MakeWorld,
+    kind: Policy,
+    dead_letter: str | None,
+    done: Callable[[World, Peer], None],
+) -> None:
+    policy = replace(
+        kind,
+        expiry=60_000,
+        max_messages=1,
+        overflow=Overflow.DROP_OLDEST,
+        max_deliveries=2,
+        dead_letter=dead_letter,
+    )
+    world = make_world({"x": policy, "dead": QUEUE})
+    consumer = world.peer()
+    consumer.subscribe("x", "1", INDIVIDUAL)
+    world.peer().send("x", BODY)
+    assert world.used == SIZE
+    done(world, consumer)
+    assert world.used == world.waiting("dead") * SIZE
+    world.drain("dead")
+    assert world.used == 0
+
+
+@pytest.mark.parametrize("policy", SlowConsumerPolicy)
+@pytest.mark.parametrize("end", [Peer.leave, Peer.unsubscribe])
+def test_what_waited_for_one_subscription_goes_with_it(
+    make_world: MakeWorld, policy: SlowConsumerPolicy, end: Callable[[Peer], None]
+) -> None:
+    limits = BrokerLimits(max_outbox=4 * SIZE)
+    world = make_world({"t": replace(TOPIC, slow_consumer=policy)}, limits)
+    peer = world.peer()
+    peer.subscribe("t", ack=INDIVIDUAL, prefetch=2)
+    world.peer().send("t", *[BODY] * 10)
+    peer.nack(1)
+    blocks = policy is SlowConsumerPolicy.BLOCK
+    assert world.used == (10 if blocks else 7) * SIZE
+    end(peer)
+    assert world.used == 0
+
+
+def test_a_message_that_is_refused_takes_no_memory(make_world: MakeWorld) -> None:
+    world = make_world({"q": replace(QUEUE, max_messages=1)})
+    peer = world.peer()
+    peer.send("q", BODY)
+    for transaction in None, "tx":
+        peer.begin("tx")
+        with pytest.raises(Exception, match="full"):
+            peer.send("q", BODY, BODY, transaction=transaction)
+            peer.commit()
+        peer.abort("tx")
+    assert world.used == SIZE

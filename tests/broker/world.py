@@ -1,0 +1,277 @@
+"""A broker, its clients and a time that tests move by hand."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from romp_asgi.broker import (
+    Broker,
+    BrokerLimits,
+    Client,
+    Delivery,
+    Kind,
+    Message,
+    Pending,
+    Policy,
+)
+from romp_asgi.broker.queue import Queue
+from romp_asgi.broker.topic import Topic
+from romp_asgi.errors import PeerError
+from romp_asgi.stomp.spec import DESTINATION, AckMode
+
+AUTO: Final = AckMode.AUTO
+CLIENT: Final = AckMode.CLIENT
+INDIVIDUAL: Final = AckMode.CLIENT_INDIVIDUAL
+
+TOPIC: Final = Policy(kind=Kind.TOPIC)
+QUEUE: Final = Policy(kind=Kind.QUEUE, expiry=0)
+
+
+class Inbox(list[str]):
+    """Where a subscription's messages go: a list of their bodies, and more.
+
+    Attributes:
+        tags: by which they are acknowledged.
+        again: the bodies of those that were redelivered.
+        messages: the messages themselves.
+        room: how many more there is room for; None is no end of them.
+        is_overrun: whether a topic must not wait longer.
+        errors: why the client was cut off.
+    """
+
+    def __init__(self, room: int | None = None) -> None:
+        super().__init__()
+        self.tags: list[int] = []
+        self.again: list[str] = []
+        self.messages: list[Message] = []
+        self.room = room
+        self.is_overrun = False
+        self.errors: list[PeerError] = []
+
+    def deliver(self, message: Message, tag: int, redelivered: bool) -> bool:
+        body = message.body.decode()
+        self.append(body)
+        self.tags.append(tag)
+        self.messages.append(message)
+        if redelivered:
+            self.again.append(body)
+        if self.room is None:
+            return True
+        self.room -= 1
+        return self.room > 0
+
+    def overrun(self) -> bool:
+        return self.is_overrun
+
+    def cut_off(self, error: PeerError) -> None:
+        self.errors.append(error)
+
+
+class Peer:
+    """A client of the broker, as a test drives it."""
+
+    def __init__(self, world: "World", client: Client) -> None:
+        self.world = world
+        self.client = client
+        self.broker = world.broker
+
+    def send(
+        self,
+        destination: str,
+        *bodies: str,
+        transaction: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Pending | None:
+        """Send messages; return what the last of them has to wait for."""
+        pending = None
+        for body in bodies:
+            lines = {DESTINATION: destination, **(headers or {})}
+            message = Message(destination, lines, body.encode())
+            pending = self.broker.send(
+                self.client, message, self.world.now, transaction
+            )
+        return pending
+
+    def subscribe(
+        self,
+        destination: str,
+        id: str = "1",
+        ack: AckMode = AUTO,
+        prefetch: int | None = None,
+        room: int | None = None,
+    ) -> Inbox:
+        inbox = Inbox(room)
+        self.broker.subscribe(self.client, id, destination, inbox, ack, prefetch)
+        return inbox
+
+    def unsubscribe(self, id: str = "1") -> None:
+        self.broker.unsubscribe(self.client, id)
+
+    def ack(self, *tags: int, transaction: str | None = None) -> None:
+        for tag in tags:
+            assert not self.broker.acknowledge(
+                self.client, tag, self.world.now, transaction=transaction
+            )
+
+    def nack(
+        self, *tags: int, requeue: bool = True, transaction: str | None = None
+    ) -> None:
+        for tag in tags:
+            assert not self.broker.acknowledge(
+                self.client,
+                tag,
+                self.world.now,
+                is_ack=False,
+                requeue=requeue,
+                transaction=transaction,
+            )
+
+    def begin(self, transaction: str = "tx") -> None:
+        self.broker.begin(self.client, transaction)
+
+    def commit(self, transaction: str = "tx") -> Pending | None:
+        return self.broker.commit(self.client, transaction, self.world.now)
+
+    def abort(self, transaction: str = "tx") -> None:
+        self.broker.abort(self.client, transaction)
+
+    def gets_room(self, *inboxes: Inbox, room: int | None = None) -> None:
+        """There is room again in inboxes, and the broker is told."""
+        for inbox in inboxes:
+            inbox.room = room
+        self.broker.resume(self.client)
+
+    def leave(self) -> None:
+        self.broker.leave(self.client)
+
+
+class World:
+    """A broker and its clients.
+
+    Args:
+        destinations: as for the broker.
+        limits: as for the broker.
+
+    Attributes:
+        now: the time.
+        dropped: body and reason of the messages that were lost by a policy.
+    """
+
+    def __init__(
+        self,
+        destinations: Mapping[str, Policy],
+        limits: BrokerLimits | None = None,
+        first_number: int = 0,
+    ) -> None:
+        self.now = 1000.0
+        self.dropped: list[tuple[str, str]] = []
+        self.broker = Broker(
+            destinations,
+            limits,
+            dropped=lambda message, reason: self.dropped.append(
+                (message.body.decode(), reason)
+            ),
+            first_number=first_number,
+        )
+        self._peers: list[Peer] = []
+
+    def peer(self, *, is_web: bool = False, is_local: bool = False) -> Peer:
+        peer = Peer(self, Client(is_web=is_web, is_local=is_local))
+        self._peers.append(peer)
+        return peer
+
+    @property
+    def used(self) -> int:
+        """The octets that the broker counts as held."""
+        return self.broker.memory.used
+
+    def waiting(self, destination: str) -> int:
+        return len(self.broker.destinations[destination])
+
+    def drain(self, destination: str) -> list[str]:
+        """Take all that waits in a queue, as someone who comes and goes."""
+        peer = self.peer(is_local=True)
+        inbox = peer.subscribe(destination)
+        peer.leave()
+        return list(inbox)
+
+    def check(self) -> None:
+        """What holds between any two calls, whatever was done before."""
+        held: list[Delivery] = []
+        for peer in self._peers:
+            client = peer.client
+            subscriptions = client.subscriptions.values()
+            unacked = {tag: d for s in subscriptions for tag, d in s.unacked.items()}
+            assert unacked == client.unacked
+            assert all(d.tag == tag for tag, d in unacked.items())
+            held += unacked.values()
+            for subscription in subscriptions:
+                destination = subscription.destination
+                assert destination is self.broker.destinations[destination.name]
+                if isinstance(destination, Queue):
+                    # Either nothing waits or nobody has credit.
+                    assert not (len(destination) and subscription.has_credit)
+                    assert subscription.has_turn == subscription.has_credit
+                if subscription.backlog is not None:
+                    waiting = [*subscription.backlog._fresh]
+                    waiting += [d for _, d in subscription.backlog._returned]
+                    assert subscription.backlog.octets == sum(d.size for d in waiting)
+                    held += waiting
+        for destination in self.broker.destinations.values():
+            if isinstance(destination, Queue):
+                waiting = [*destination._backlog._fresh]
+                waiting += [d for _, d in destination._backlog._returned]
+                assert len(waiting) == len(destination)
+                assert destination._backlog.octets == sum(d.size for d in waiting)
+                # A message that waits keeps nobody that had it.
+                assert [d.subscription for d in waiting] == [None] * len(waiting)
+                held += waiting
+            assert destination.connections == sum(
+                subscription.destination is destination
+                for peer in self._peers
+                for subscription in peer.client.subscriptions.values()
+            )
+        assert self.used == sum(delivery.size for delivery in held)
+
+    def end(self) -> None:
+        """Everybody goes, and what waits is taken: then nothing is left."""
+        self.check()
+        for peer in self._peers:
+            peer.leave()
+            assert not peer.client.unacked
+            assert not peer.client.transactions
+        self.check()
+        for name, destination in list(self.broker.destinations.items()):
+            self.drain(name)
+            if isinstance(destination, Topic):
+                assert not destination._plain
+                assert not destination._acknowledging
+                assert not destination._skipped
+                assert not destination._awaited
+                assert destination._room is None
+        self.broker.expire(self.now)
+        assert self.used == 0
+        assert all(
+            not destination.is_dynamic and destination.is_unused
+            for destination in self.broker.destinations.values()
+        )
+
+
+class MakeWorld:
+    """Makes worlds, and sees to it that nothing is left of them."""
+
+    def __init__(self) -> None:
+        self._worlds: list[World] = []
+
+    def __call__(
+        self,
+        destinations: Mapping[str, Policy],
+        limits: BrokerLimits | None = None,
+        first_number: int = 0,
+    ) -> World:
+        world = World(destinations, limits, first_number)
+        self._worlds.append(world)
+        return world
+
+    def end(self) -> None:
+        for world in self._worlds:
+            world.end()
