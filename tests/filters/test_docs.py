@@ -9,7 +9,7 @@ import pytest
 
 from romp_asgi import Romp
 from romp_asgi.stomp.spec import Command
-from tests.filters.client import running
+from tests.client import running
 
 DOCS = Path(__file__).parents[2] / "docs" / "filters.md"
 

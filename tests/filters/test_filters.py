@@ -22,7 +22,7 @@ from romp_asgi.filters import (
     StompMessage,
 )
 from romp_asgi.stomp.spec import Command
-from tests.filters.client import running
+from tests.client import running
 
 pytestmark = pytest.mark.anyio
 
