@@ -24,6 +24,7 @@ RompError
     │   ├── SubscriptionsFull, DuplicateSubscription, UnknownSubscription
     │   ├── TransactionTooLarge, DuplicateTransaction, UnknownTransaction
     │   ├── UnknownAck(ack_id)             an id this client was never given
+    │   ├── SelectorError(text, position, …)   a selector or filter that does not parse
     │   ├── SlowConsumer                   a client that does not keep up
     │   └── ShuttingDown
     ├── FilterError(reply, log, fatal)     application code refuses a frame
@@ -434,6 +435,38 @@ class UnknownAck(BrokerError):
         return f"This connection was never given a message as {self.ack_id[:200]!r}."
 
 
+class SelectorError(BrokerError):
+    """A ``selector`` or ``filter`` of SUBSCRIBE that does not parse.
+
+    Args:
+        text: the header's value.
+        position: the first character that is wrong, from 0; the length for the end.
+        reason: what was expected, or what else is wrong, without a period.
+        header: the header's name.
+    """
+
+    message = "syntax"
+
+    def __init__(
+        self, text: str, position: int, reason: str, header: str = "selector"
+    ) -> None:
+        super().__init__(text, position, reason, header)
+        self.text = text
+        self.position = position
+        self.reason = reason
+        self.header = header
+        # romp closes the connection after a filter that does not parse.
+        self.fatal = header == "filter"
+
+    def __str__(self) -> str:
+        before, after = self.text[: self.position], self.text[self.position :]
+        shown = f"{_tail(before)}|{_head(after)}"
+        return (
+            f"The {self.header} is wrong at character {self.position + 1}: "
+            f'{_escaped(self.reason)}: "{shown}"'
+        )
+
+
 class SlowConsumer(BrokerError):
     """A subscriber of a topic that does not take its messages fast enough."""
 
@@ -475,6 +508,21 @@ class InternalError(PeerError):
 def _printable(name: str) -> str:
     """A peer's text for a sentence: bounded, and on one line of a log."""
     return repr(name[:200])[1:-1]
+
+
+def _head(text: str) -> str:
+    """The beginning of a peer's text, on one line of a log."""
+    return _escaped(text[:40]) + "…" * (len(text) > 40)
+
+
+def _tail(text: str) -> str:
+    """The end of a peer's text, on one line of a log."""
+    return "…" * (len(text) > 40) + _escaped(text[-40:])
+
+
+def _escaped(text: str) -> str:
+    """A text with its quotes as they are; ``repr`` would escape some of them."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 class FilterError(PeerError):

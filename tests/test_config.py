@@ -42,6 +42,8 @@ SERVER_DEFAULTS: dict[str, object] = {
     "user_file": None,
     "secret": None,
     "secret_timeout": 60000,
+    "max_failed_logins": 10,
+    "failed_login_window": 60.0,
     "pid_file": None,
     "enable_admin": False,
     "enable_console": False,
@@ -257,8 +259,6 @@ def test_config_of_romp() -> None:
     assert config.downstreams["edge"].name == "edge-1"
     assert config.downstreams["edge"].local_destinations == ("memtop",)
     assert not_yet_in_use(config) == [
-        "user_file",
-        "secret",
         "enable_admin",
         "enable_console",
         "pid_file",
@@ -334,6 +334,8 @@ def test_line_of_an_error(error: ConfigError, line: str) -> None:
         *(("access_log", value) for value in ("", "All", 1, True, None, ["Info"])),
         *(("connect_timeout", value) for value in (0, 0.0, -1, "1", float("nan"))),
         *(("shutdown_timeout", value) for value in (-0.1, float("inf"), False)),
+        *(("failed_login_window", value) for value in (0, -1.0, "60", True)),
+        *(("max_failed_logins", value) for value in (-1, 1.5, "1", True, None)),
         *(("heart_beat_grace", value) for value in (0.99, float("nan"), "2")),
         *(("heart_beat_read", value) for value in (-1, 1.0, "1", True)),
         *(("max_headers", value) for value in (0, -1, 1.5, "1", True, None, [1])),
@@ -384,6 +386,9 @@ def test_value_in_a_table_that_is_not_good(table: str, key: str, value: object) 
         ("heart_beat_write_max", 0, 0),
         ("max_transactions", 0, 0),
         ("max_destinations", 0, 0),
+        ("max_failed_logins", 0, 0),
+        ("failed_login_window", 60, 60.0),
+        ("user_file", "users", "users"),
         ("websocket_path", "/", "/"),
         ("access_log", "Off", AccessLog.OFF),
         ("access_log", "TRACE", AccessLog.TRACE),
@@ -513,6 +518,22 @@ def test_file_of_toml_1_1_with_a_byte_order_mark(tmp_path: Path) -> None:
     text = "\ufeff[destinations]\na = {\n  type = 'queue', # why\n}\n"
     file = write(tmp_path / "romp.toml", text.encode())
     assert load(file).destinations["a"].kind == "queue"
+
+
+@pytest.mark.parametrize(
+    ("user_file", "path"),
+    [
+        ("romp.passwd", "conf/romp.passwd"),
+        ("users/romp.passwd", "conf/users/romp.passwd"),
+        ("/etc/romp/romp.passwd", "/etc/romp/romp.passwd"),
+    ],
+)
+def test_user_file_is_beside_the_config(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user_file: str, path: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "conf" / "romp.toml", f"user_file = '{user_file}'\n".encode())
+    assert load(Path("conf/romp.toml")).user_file == path
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """The pages for people and for monitoring: what runs here, and that it does."""
 
+import html
+
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
@@ -12,7 +14,7 @@ _HOME = """\
 <meta name="viewport" content="width=device-width">
 <title>{server}</title>
 <style>
-  body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 44rem; margin: 3rem auto;
+  body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 50rem; margin: 3rem auto;
          padding: 0 1rem; color: #222; }}
   code, pre {{ background: #f3f3f3; border-radius: 4px; }}
   code {{ padding: .1em .3em; }}  pre {{ padding: 1rem; overflow-x: auto; }}
@@ -63,7 +65,7 @@ class Pages:
         """What runs here, and how to connect."""
         addresses = ", ".join(f"<code>{each}</code>" for each in self._addresses)
         page = _HOME.format(
-            server=self._hub.config.name,
+            server=html.escape(self._hub.config.name),
             root=request.scope.get("root_path", ""),
             path=(self._hub.config.websocket_path or "").lstrip("/"),
             tcp=_TCP.format(addresses=addresses) if addresses else "",

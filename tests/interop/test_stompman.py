@@ -37,10 +37,10 @@ async def test_send_and_receive_with_bare_names(program: Program) -> None:
 
 
 async def test_a_handler_that_fails_nacks_and_gets_it_again(program: Program) -> None:
-    seen: asyncio.Queue[str | None] = asyncio.Queue()
+    seen: asyncio.Queue[str] = asyncio.Queue()
 
     async def handle(frame: stompman.MessageFrame) -> None:
-        await seen.put(frame.headers.get("redelivered"))
+        await seen.put(str(frame.headers.get("redelivered")))
         if frame.headers.get("redelivered") == "false":
             raise ValueError
 
