@@ -79,7 +79,8 @@ class Topic(Destination):
         for subscription in self._acknowledging:
             backlog = self._backlog_of(subscription)
             delivery = backlog.hold(message)
-            if subscription.has_credit and not len(backlog):
+            # With credit: then nothing waits for it, as with a queue.
+            if subscription.has_credit:
                 subscription.give(delivery)
             else:
                 backlog.append(delivery)

@@ -387,6 +387,24 @@ def test_a_client_without_subscriptions_may_get_room(make_world: MakeWorld) -> N
     world.peer().gets_room()
 
 
+@ACKNOWLEDGING
+def test_of_what_was_taken_from_a_subscription_nothing_is_left(
+    make_world: MakeWorld, mode: AckMode
+) -> None:
+    world = make_world({"q": QUEUE})
+    peer = world.peer()
+    peer.subscribe("q", ack=mode)
+    world.peer().send("q", "a", "b")
+    [subscription] = peer.client.subscriptions.values()
+    deliveries = subscription.take_all()
+    assert [delivery.tag for delivery in deliveries] == [1, 2]
+    assert subscription.take_all() == []
+    subscription.give(deliveries[0])
+    assert subscription.take(3) == [deliveries[0]]
+    assert not peer.client.unacked
+    subscription.destination.settle(deliveries)
+
+
 @ENDS
 def test_a_message_that_waits_keeps_nothing_of_the_client_that_had_it(
     make_world: MakeWorld, end: Callable[[Peer], None]

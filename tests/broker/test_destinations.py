@@ -22,7 +22,7 @@ from romp_asgi.errors import (
 )
 from tests.broker.world import CLIENT, QUEUE, TOPIC, MakeWorld, Peer
 
-BLOCKS = ("write_block", "read_block", "web_write_block", "web_read_block")
+BLOCKS = "write_block", "read_block", "web_write_block", "web_read_block"
 
 
 # Which there are
@@ -303,51 +303,60 @@ def test_a_destination_can_have_its_own_limit_of_a_body(make_world: MakeWorld) -
 # The four blocks
 
 
-def allowed(use: Callable[[], object], block: str) -> bool:
+def block_of(use: Callable[..., object], *arguments: str) -> str | None:
+    """The block that forbids something, if any does."""
     try:
-        use()
+        use(*arguments)
     except DestinationBlocked as exc:
-        assert (exc.destination, exc.block) == ("q", block)
-        return False
-    return True
+        return exc.block
+    return None
 
 
 @pytest.mark.parametrize(
-    ("block", "may_write", "may_read", "web_may_write", "web_may_read"),
+    ("policy", "write", "read", "web_write", "web_read"),
     [
-        ("write_block", False, True, False, True),
-        ("read_block", True, False, True, False),
-        ("web_write_block", True, True, False, True),
-        ("web_read_block", True, True, True, False),
+        (replace(QUEUE, write_block=True), "write_block", None, "write_block", None),
+        (replace(QUEUE, read_block=True), None, "read_block", None, "read_block"),
+        (replace(QUEUE, web_write_block=True), None, None, "web_write_block", None),
+        (replace(QUEUE, web_read_block=True), None, None, None, "web_read_block"),
+        (
+            replace(QUEUE, write_block=True, web_write_block=True, web_read_block=True),
+            "write_block",
+            None,
+            "write_block",
+            "web_read_block",
+        ),
     ],
+    ids=[*BLOCKS, "several"],
 )
-def test_blocks(
+def test_a_block_is_for_network_clients_or_for_web_clients(
     make_world: MakeWorld,
-    block: str,
-    may_write: bool,
-    may_read: bool,
-    web_may_write: bool,
-    web_may_read: bool,
+    policy: Policy,
+    write: str | None,
+    read: str | None,
+    web_write: str | None,
+    web_read: str | None,
 ) -> None:
-    policy = Policy(kind=Kind.QUEUE, **{block: True})
     world = make_world({"q": policy, "other": QUEUE})
-
-    def check(peer: Peer, *, writes: bool, reads: bool) -> None:
-        assert allowed(lambda: peer.send("q", "a"), block) == writes
-        assert allowed(lambda: peer.subscribe("q"), block) == reads
+    for peer, expected in (
+        (world.peer(), (write, read)),
+        (world.peer(is_web=True), (web_write, web_read)),
+        # Application code in the process may do everything.
+        (world.peer(is_local=True), (None, None)),
+    ):
+        blocks = block_of(peer.send, "q", "a"), block_of(peer.subscribe, "q", "1")
+        assert blocks == expected
+        assert ("1" in peer.client.subscriptions) == (expected[1] is None)
         # It is one destination's.
-        peer.subscribe("other", "2")
         peer.send("other", "b")
-
-    check(world.peer(), writes=may_write, reads=may_read)
-    check(world.peer(is_web=True), writes=web_may_write, reads=web_may_read)
-    # Application code in the process may do everything.
-    check(world.peer(is_local=True), writes=True, reads=True)
+        peer.subscribe("other", "2")
 
 
-def test_both_blocks_are_one_for_a_web_client(make_world: MakeWorld) -> None:
-    world = make_world({"q": replace(QUEUE, write_block=True, web_write_block=True)})
-    assert not allowed(lambda: world.peer(is_web=True).send("q", "a"), "write_block")
+def test_a_block_says_whose_it_is(make_world: MakeWorld) -> None:
+    world = make_world({"q": replace(QUEUE, write_block=True)})
+    with pytest.raises(DestinationBlocked) as raised:
+        world.peer().send("q", "a")
+    assert raised.value.destination == "q"
 
 
 def test_no_block_is_the_default() -> None:
@@ -376,6 +385,16 @@ def test_a_redelivered_message_keeps_its_number(make_world: MakeWorld) -> None:
     world.peer().send("q", "a")
     peer.nack(1)
     assert inbox.messages[0] is inbox.messages[1]
+
+
+def test_a_number_that_is_taken_is_no_message_s(make_world: MakeWorld) -> None:
+    world = make_world({"t": TOPIC}, first_number=5)
+    inbox = world.peer().subscribe("t")
+    sender = world.peer()
+    sender.send("t", "a")
+    assert world.broker.next_number() == 7
+    sender.send("t", "b")
+    assert [message.number for message in inbox.messages] == [6, 8]
 
 
 def test_without_a_first_number_they_count_from_1(make_world: MakeWorld) -> None:

@@ -492,9 +492,7 @@ class BrokerMachine(RuleBasedStateMachine):
                 self.refuse(consumer, copies, requeue=answer.requeue)
         self.follow()
 
-    def refuse(
-        self, consumer: Consumer, copies: list[Copy], *, requeue: bool
-    ) -> None:
+    def refuse(self, consumer: Consumer, copies: list[Copy], *, requeue: bool) -> None:
         policy = policy_of(consumer.destination)
         again = [c for c in copies if requeue and c.count < policy.max_deliveries]
         for copy in copies:

@@ -26,6 +26,12 @@ TOPIC: Final = Policy(kind=Kind.TOPIC)
 QUEUE: Final = Policy(kind=Kind.QUEUE, expiry=0)
 
 
+def is_done(pending: Pending | None) -> bool:
+    """Whether what has to be waited for, for there is something, is done."""
+    assert pending is not None
+    return pending.done
+
+
 class Inbox(list[str]):
     """Where a subscription's messages go: a list of their bodies, and more.
 
