@@ -1,4 +1,4 @@
-"""The command line: ``romp-asgi serve`` and ``romp-asgi check``."""
+"""The command line: ``romp-asgi serve``, ``romp-asgi check``, ``romp-asgi passwd``."""
 
 import sys
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import NoReturn
 import click
 
 from romp_asgi import __version__
+from romp_asgi.commands.passwd import passwd
 from romp_asgi.config import Config, find, load, not_yet_in_use
 from romp_asgi.errors import RompError
 
@@ -17,6 +18,9 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.version_option(__version__, "-v", "--version", prog_name="romp-asgi")
 def main() -> None:
     """A STOMP message broker for TCP and WebSocket clients."""
+
+
+main.add_command(passwd)
 
 
 @main.command()

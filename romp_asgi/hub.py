@@ -2,14 +2,13 @@
 
 import asyncio
 import contextlib
-import hmac
-import ipaddress
 import itertools
 import logging
 import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
+from romp_asgi.auth import Authenticator
 from romp_asgi.broker import (
     Broker,
     BrokerLimits,
@@ -20,7 +19,6 @@ from romp_asgi.broker import (
     SlowConsumerPolicy,
 )
 from romp_asgi.config import Config, DestinationConfig
-from romp_asgi.errors import WrongLogin
 from romp_asgi.filters.chain import FilterChain
 from romp_asgi.outbox import Flusher
 from romp_asgi.stomp import HeartBeat, Limits
@@ -40,7 +38,11 @@ class Hub:
     Args:
         config: of the whole server; sessions get what concerns them from here.
 
+    Raises:
+        ConfigErrors: if the user file cannot be used.
+
     Attributes:
+        authenticator: tells whether a login is good.
         filters: the filters that frames pass; None if there are none, which costs
             nothing.
         sessions: those that are connected.
@@ -81,6 +83,7 @@ class Hub:
             dropped=self._dropped,
             first_number=int(time.time() * 1000),
         )
+        self.authenticator = Authenticator(config)
         self.flusher = Flusher()
         self.filters: FilterChain | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -93,29 +96,6 @@ class Hub:
     def next_session_id(self) -> str:
         """The ``session`` header of CONNECTED: unique within this server."""
         return f"{self.broker.last_number}-{next(self._session_numbers)}"
-
-    def log_in(
-        self, login: str | None, passcode: str | None, *, is_admin: bool
-    ) -> None:
-        """Check a login; without a configured one every login is good.
-
-        At the admin listener every login is good as long as only this machine can
-        reach it, and none without a configured one where others can.
-
-        Raises:
-            WrongLogin: if it is not good.
-        """
-        config = self.config
-        if is_admin and _is_loopback(config.admin_address):
-            return
-        if config.login is None or config.passcode is None:
-            if is_admin:
-                raise WrongLogin
-            return
-        same_login = _equal(login or "", config.login)
-        same_passcode = _equal(passcode or "", config.passcode)
-        if not (same_login and same_passcode):
-            raise WrongLogin
 
     def later(self, callback: Callable[[], None]) -> None:
         """Call back in the next pass of the loop."""
@@ -191,15 +171,3 @@ def policy(config: DestinationConfig) -> Policy:
         web_write_block=config.web_write_block,
         web_read_block=config.web_read_block,
     )
-
-
-def _equal(given: str, expected: str) -> bool:
-    """Compare in constant time."""
-    return hmac.compare_digest(given.encode(), expected.encode())
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return address == "localhost"

@@ -5,10 +5,11 @@ is in its outbox.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Protocol, assert_never
 
+from romp_asgi.auth import User
 from romp_asgi.broker import Client, Message, Pending
 from romp_asgi.errors import (
     FilterError,
@@ -70,6 +71,8 @@ class Session:
 
     Attributes:
         id: the ``session`` header of CONNECTED; empty before it.
+        user: who it has logged in as; None before that.
+        is_admin: whether it came in at the admin listener, or is an administrator's.
         client: what the broker knows of it.
         connection: what the protocol knows of it.
     """
@@ -89,6 +92,7 @@ class Session:
         "is_admin",
         "peer",
         "transport",
+        "user",
     )
 
     def __init__(
@@ -105,6 +109,7 @@ class Session:
         self.peer = peer
         self.is_admin = is_admin
         self.id = ""
+        self.user: User | None = None
         self.hub = hub
         self.transport = transport
         self.client = Client(is_web=is_web)
@@ -222,6 +227,9 @@ class Session:
             if connection.state is State.CLOSED:
                 return
             connection.check(frame)
+            if self.user is None and command in spec.CONNECT_COMMANDS:
+                self._log_in(frame)
+                return
         filters = self.hub.filters
         if filters is not None:
             Passage(self, filters, frame).go_on(None, None)
@@ -231,6 +239,41 @@ class Session:
             self.done(frame, pending)
         if command is Command.DISCONNECT:
             self.end(None)
+
+    def _log_in(self, frame: Frame) -> None:
+        """CONNECT, which goes no further before its login has been checked."""
+        headers = self.connection.negotiate(frame)
+        login = self.hub.authenticator.log_in(
+            headers.get(spec.LOGIN),
+            headers.get(spec.PASSCODE),
+            peer=self.peer,
+            is_admin=self.is_admin,
+            is_gone=self.is_closed,
+        )
+        if isinstance(login, User):
+            self._logged_in(frame, login)
+            return
+        self.hold(Pending())
+        self.hub.spawn(self._wait_for_login(frame, login))
+
+    async def _wait_for_login(
+        self, frame: Frame, login: Callable[[], Awaitable[User]]
+    ) -> None:
+        """Wait for a check that takes its time; only this client waits with it."""
+        try:
+            user = await login()
+            self.release()
+            if not self.is_closed():
+                self._logged_in(frame, user)
+        except Exception as exc:
+            self.release()
+            self.failed(frame, exc)
+        self.resume()
+
+    def _logged_in(self, frame: Frame, user: User) -> None:
+        self.user = user
+        self.is_admin = self.is_admin or user.is_admin
+        self._handle(frame)
 
     def failed(self, frame: Frame, error: Exception) -> None:
         """A frame was refused, or could not be processed."""
@@ -277,7 +320,7 @@ class Session:
             case Command.ABORT:
                 broker.abort(client, frame.headers[spec.TRANSACTION])
             case Command.CONNECT | Command.STOMP:
-                self._connect(frame)
+                self._connect()
             case Command.DISCONNECT:
                 pass
             case (
@@ -288,16 +331,9 @@ class Session:
                 assert_never(frame.command)
         return None
 
-    def _connect(self, frame: Frame) -> None:
-        connection = self.connection
-        headers = connection.negotiate(frame)
-        self.hub.log_in(
-            headers.get(spec.LOGIN),
-            headers.get(spec.PASSCODE),
-            is_admin=self.is_admin,
-        )
+    def _connect(self) -> None:
         self.id = self.hub.next_session_id()
-        self.transport.outbox.write(connection.accept(self.hub.server, self.id))
+        self.transport.outbox.write(self.connection.accept(self.hub.server, self.id))
         self.transport.deadline_changed()
 
     def _send(self, frame: Frame) -> Pending | None:

@@ -1,5 +1,6 @@
 """Sessions: frames in, frames out, without sockets. A conversation a rule."""
 
+import itertools
 import logging
 from typing import Any
 
@@ -339,7 +340,7 @@ def test_message_headers() -> None:
         "redelivered:true\nreceipt:r\nFoo_Bar:x\\ny\n\nbody^@",
     )
     message, receipt = client.frames()
-    assert list(message.headers.items())[0] == ("subscription", "a:b")
+    assert next(iter(message.headers.items())) == ("subscription", "a:b")
     assert message.headers["Foo_Bar"] == "x\ny"
     assert message.headers["content-length"] == "4"
     assert "ack" not in message.headers
@@ -547,7 +548,7 @@ def test_heart_beats_are_sent_within_the_interval() -> None:
         world.now = max(deadline, world.now + 0.01)
         client.session.check_deadlines(world.now)
         client.outbox.flush()
-    gaps = [b - a for a, b in zip(written, written[1:], strict=False)]
+    gaps = [b - a for a, b in itertools.pairwise(written)]
     assert max(gaps) <= 1.0
     assert len(written) > 5
 

@@ -5,7 +5,7 @@ import gc
 import logging
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -36,16 +36,19 @@ async def raw(
         yield reader, writer
     finally:
         writer.close()
-        try:
+        with suppress(OSError):
             await writer.wait_closed()
-        except OSError:
-            pass
 
 
 async def until(condition: Any) -> None:
     async with asyncio.timeout(10):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+def count_of_ours() -> int:
+    gc.collect()
+    return sum(isinstance(o, TcpConnection | Session) for o in gc.get_objects())
 
 
 async def test_an_error_arrives_although_the_client_goes_on_sending() -> None:
@@ -211,17 +214,16 @@ async def test_thousands_of_connections_leave_nothing_behind(
 
     async with romp.lifespan():
         tasks, counts = len(asyncio.all_tasks()), []
+        # Other tests of this process may have left some to the collector.
+        before = count_of_ours()
         for _ in range(4):
             for start in range(0, 2500, 50):
                 await asyncio.gather(*map(visit, range(start, start + 50)))
             await until(lambda: not romp._hub.sessions)
             await asyncio.sleep(0)
-            gc.collect()
-            counts.append(
-                sum(isinstance(o, TcpConnection | Session) for o in gc.get_objects())
-            )
+            counts.append(count_of_ours())
         assert len(asyncio.all_tasks()) == tasks
-        assert counts == [0] * 4
+        assert max(counts) <= before
         assert not romp._hub.broker.memory.used
     assert caplog.text == ""
 

@@ -256,8 +256,7 @@ class Broker:
             deliveries = returned.setdefault(subscription.destination, [])
             deliveries += subscription.take_all()
         for destination, deliveries in returned.items():
-            if deliveries:
-                destination.give_back(deliveries)
+            destination.give_back(deliveries)
             self._remove_if_unused(destination)
 
     def resume(self, client: Client) -> None:

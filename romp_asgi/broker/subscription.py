@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 class Receiver(Protocol):
-    """Where the messages of a subscription go. Calls nothing of the broker."""
+    """Where the messages of a subscription go.
+
+    Calls nothing of the broker and raises nothing: it is in the middle of a change.
+    """
 
     def deliver(self, message: Message, tag: int, redelivered: bool) -> bool:
         """Take a message.

@@ -135,11 +135,8 @@ class Topic(Destination):
                 # It has gone, and with it its copies: a topic stores nothing.
                 self._memory.release(delivery.size)
             else:
+                # Given again when the subscription is resumed, after its NACK.
                 subscription.backlog.put_back([delivery])
-        for subscription in {d.subscription for d in deliveries}:
-            assert subscription is not None
-            if subscription.backlog is not None:
-                self._pump(subscription)
 
     @override
     def settle(self, deliveries: list[Delivery]) -> Pending | None:

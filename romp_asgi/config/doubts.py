@@ -43,10 +43,7 @@ NOT_YET_IN_USE: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
                 "enable_console",
                 "pid_file",
                 "rlimit_nofile",
-                "secret",
-                "secret_timeout",
                 "server_flags",
-                "user_file",
             }
         ),
         "destinations": frozenset(

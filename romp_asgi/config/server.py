@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Self
 
@@ -11,6 +12,7 @@ from pydantic import (
     PrivateAttr,
     ValidationError,
     ValidationInfo,
+    field_validator,
     model_validator,
 )
 from pydantic.functional_validators import ModelWrapValidatorHandler
@@ -86,6 +88,8 @@ class Config(Table):
     user_file: Text | None = None
     secret: Text | None = Field(default=None, repr=False)
     secret_timeout: Milliseconds = 60_000
+    max_failed_logins: CountOrZero = 10
+    failed_login_window: Seconds = 60.0
     enable_admin: Flag = False
     enable_console: Flag = False
 
@@ -152,6 +156,15 @@ class Config(Table):
         config = cls.model_validate(data, context={"file": file})
         config._warnings = (*warnings, *config._warnings)
         return config
+
+    @field_validator("user_file")
+    @classmethod
+    def _beside_the_file(cls, path: str | None, info: ValidationInfo) -> str | None:
+        """A relative path begins where the config is from."""
+        if path is None:
+            return None
+        file = (info.context or {}).get("file", _NO_FILE)
+        return str(Path(file).parent / path)
 
     @model_validator(mode="wrap")
     @classmethod

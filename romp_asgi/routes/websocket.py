@@ -137,6 +137,9 @@ class WebSocketConnection:
                     await self._send(
                         {"type": "websocket.close", "code": code, "reason": reason}
                     )
+                    # Some servers close only when we return, and tell the reader
+                    # nothing until then: granian.
+                    self.abort()
                     return
 
     def _events(self, frames: list[bytes]) -> Iterable[Message]:

@@ -139,11 +139,13 @@ class Door:
         self.given.append(Given(self.consumer, body, tag, redelivered, has_room))
         return has_room
 
+    # A topic that blocks neither asks nor cuts off.
+
     def overrun(self) -> bool:
-        raise AssertionError("a topic that blocks does not ask")
+        raise AssertionError  # pragma: no cover  # it is an error if it is called
 
     def cut_off(self, error: PeerError) -> None:
-        raise AssertionError("a topic that blocks cuts nobody off")
+        raise AssertionError  # pragma: no cover  # the same
 
 
 ACTORS = st.integers(0, 3)
@@ -151,10 +153,21 @@ DESTINATION = st.sampled_from(DESTINATIONS)
 PREFETCH = st.integers(1, 3)
 #: Those that are begun. What belongs to any other is done at once.
 TRANSACTION = st.sampled_from(["a", "b"])
+RARELY = st.integers(0, 5).map(lambda number: number == 5)
 
 
 class BrokerMachine(RuleBasedStateMachine):
     """What four clients do, in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(POLICIES, LIMITS)
+        self.actors = [Actor(self.world.peer()) for _ in range(4)]
+        self.given: deque[Given] = deque()
+        self.queues: dict[str, list[Copy]] = {name: [] for name in QUEUES}
+        self.sent = 0
+        self.numbers = 0
+        self.done: Counter[str] = Counter()
 
     @initialize(
         consumers=st.lists(
@@ -167,17 +180,12 @@ class BrokerMachine(RuleBasedStateMachine):
     def start(
         self, consumers: list[tuple[int, str, AckMode, int]], sent: list[str]
     ) -> None:
-        self.world = World(POLICIES, LIMITS)
-        self.actors = [Actor(self.world.peer()) for _ in range(4)]
-        self.given: deque[Given] = deque()
-        self.queues: dict[str, list[Copy]] = {name: [] for name in QUEUES}
-        self.sent = 0
-        self.numbers = 0
-        self.done: Counter[str] = Counter()
         for who, destination, ack, prefetch in consumers:
             self.subscribe(who, destination, ack, prefetch)
         for number, destination in enumerate(sent):
-            self.send_one(self.actors[number % 4], destination, "a")
+            self.send_one(self.actors[number % 4], destination, "none")
+        for actor in self.actors:
+            self.begin(actor, "a")
 
     # What clients do
 
@@ -286,20 +294,23 @@ class BrokerMachine(RuleBasedStateMachine):
             consumer.ready = True
             self.follow()
 
-    @rule(who=ACTORS, transaction=TRANSACTION, aborts=st.booleans())
+    @rule(who=ACTORS, transaction=TRANSACTION, aborts=RARELY)
     def transact(self, who: int, transaction: str, aborts: bool) -> None:
-        """BEGIN, or COMMIT or ABORT where there has been one."""
+        """COMMIT or ABORT, if it is open, and then BEGIN."""
         actor = self.actors[who]
         if actor.is_waiting:
             return
-        if transaction not in actor.transactions:
-            actor.peer.begin(transaction)
-            actor.transactions[transaction] = []
-        elif aborts:
+        if aborts and transaction in actor.transactions:
             actor.peer.abort(transaction)
             del actor.transactions[transaction]
-        else:
+        elif transaction in actor.transactions:
             self.commit(actor, transaction)
+        if transaction not in actor.transactions and not actor.is_waiting:
+            self.begin(actor, transaction)
+
+    def begin(self, actor: Actor, transaction: str) -> None:
+        actor.peer.begin(transaction)
+        actor.transactions[transaction] = []
 
     def commit(self, actor: Actor, transaction: str) -> None:
         operations = actor.transactions[transaction]
@@ -366,8 +377,6 @@ class BrokerMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Nothing was lost: what is still there is all that is missing."""
-        if not hasattr(self, "world"):
-            return
         for who in range(len(self.actors)):
             self.go(who, 0)
         for name, queue in self.queues.items():

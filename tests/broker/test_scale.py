@@ -14,12 +14,12 @@ from tests.broker.world import AUTO, CLIENT, INDIVIDUAL, QUEUE, TOPIC, MakeWorld
 pytestmark = pytest.mark.timeout(10)
 
 CONSUMERS = 10_000
-MESSAGES = 100_000
+MESSAGES = 50_000
 
-LONG = replace(QUEUE, max_messages=2 * MESSAGES, expiry=10_000)
+LONG = replace(QUEUE, max_messages=MESSAGES, expiry=10_000)
 
 
-def test_ten_thousand_consumers_of_a_queue_take_turns(make_world: MakeWorld) -> None:
+def test_many_consumers_of_a_queue_take_turns(make_world: MakeWorld) -> None:
     world = make_world({"q": QUEUE})
     peers = [world.peer() for _ in range(CONSUMERS)]
     inboxes = [
@@ -38,7 +38,7 @@ def test_ten_thousand_consumers_of_a_queue_take_turns(make_world: MakeWorld) -> 
         peer.gets_room(inbox)
 
 
-def test_ten_thousand_slow_subscribers_of_a_topic(make_world: MakeWorld) -> None:
+def test_many_slow_subscribers_of_a_topic(make_world: MakeWorld) -> None:
     world = make_world({"t": replace(TOPIC, slow_consumer=SlowConsumerPolicy.DROP)})
     peers = [world.peer() for _ in range(CONSUMERS)]
     inboxes = [
@@ -57,7 +57,7 @@ def test_ten_thousand_slow_subscribers_of_a_topic(make_world: MakeWorld) -> None
     assert all(inbox[-1] == "d" for inbox in inboxes)
 
 
-def test_a_hundred_thousand_messages_wait_and_expire(make_world: MakeWorld) -> None:
+def test_many_messages_wait_and_expire(make_world: MakeWorld) -> None:
     world = make_world({"q": LONG})
     world.peer().send("q", *["a"] * MESSAGES)
     assert world.broker.expire(world.now) == 0
@@ -65,12 +65,12 @@ def test_a_hundred_thousand_messages_wait_and_expire(make_world: MakeWorld) -> N
     assert world.broker.expire(world.now) == MESSAGES
 
 
-def test_a_hundred_thousand_messages_go_back(make_world: MakeWorld) -> None:
+def test_many_messages_go_back(make_world: MakeWorld) -> None:
     world = make_world({"q": LONG})
     world.peer().send("q", *map(str, range(MESSAGES)))
-    for _ in range(3):
+    for _ in range(2):
         peer = world.peer()
-        for id in "123":
+        for id in "12":
             peer.subscribe("q", id, CLIENT, prefetch=MESSAGES)
         peer.leave()
     assert world.waiting("q") == MESSAGES
@@ -83,7 +83,7 @@ def test_each_of_many_messages_is_acknowledged(
 ) -> None:
     world = make_world({"q": LONG})
     peer = world.peer()
-    peer.subscribe("q", ack=mode, prefetch=2 * MESSAGES)
-    world.peer().send("q", *["a"] * (2 * MESSAGES))
-    peer.ack(*range(1, 2 * MESSAGES + 1))
+    peer.subscribe("q", ack=mode, prefetch=MESSAGES)
+    world.peer().send("q", *["a"] * MESSAGES)
+    peer.ack(*range(1, MESSAGES + 1))
     assert world.used == 0

@@ -1,0 +1,1 @@
+"""The commands of ``romp-asgi`` that are more than a few lines."""
