@@ -312,6 +312,19 @@ class DestinationFull(BrokerError):
         )
 
 
+class MemoryFull(BrokerError):
+    """A broker that holds all it may, and far too many are waiting already."""
+
+    message = "destination flup"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return f"The server is full: max_memory is {self.limit} bytes."
+
+
 class MessageTooLarge(BrokerError):
     """A body over the ``max_message_size`` of its destination."""
 

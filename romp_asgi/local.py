@@ -52,19 +52,38 @@ def outgoing(
 
     Raises:
         TypeError: if a header or the body is of another type.
+        ValueError: if a header is not text that a frame can have.
     """
     if isinstance(body, str):
         body = body.encode()
     elif not isinstance(body, bytes):
         raise TypeError(f"body must be bytes or str, not {type(body).__name__}")
     lines = Headers({DESTINATION: destination})
-    given: Iterable[tuple[object, object]] = (headers or {}).items()
-    for name, value in given:
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise TypeError(f"headers must be str: {name!r}: {value!r}")
+    check_headers(headers or {})
+    for name, value in (headers or {}).items():
         if name not in RESERVED_HEADERS:
             lines.setdefault(name, value)
     return BrokerMessage(destination, lines, body)
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Refuse headers that no client could have sent.
+
+    Raises:
+        TypeError: if one is of another type.
+        ValueError: if one has no name, a NUL, or a lone surrogate.
+    """
+    given: Iterable[tuple[object, object]] = headers.items()
+    for name, value in given:
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError(f"headers must be str: {name!r}: {value!r}")
+        line = f"{name}:{value}"
+        if not name or "\0" in line:
+            raise ValueError(f"a header must have a name and no NUL: {line!r}")
+        try:
+            line.encode()
+        except UnicodeEncodeError as exc:
+            raise ValueError(f"a header is not text: {line!r}: {exc.reason}") from None
 
 
 class LocalSubscription:

@@ -26,10 +26,11 @@ class Passage:
         frame: the frame.
     """
 
-    __slots__ = ("_message", "_session", "_way")
+    __slots__ = ("_frame", "_message", "_session", "_way")
 
     def __init__(self, session: Session, filters: FilterChain, frame: Frame) -> None:
         self._session = session
+        self._frame = frame
         self._message = StompMessage(frame.command, frame.headers, frame.body)
         context = Context(
             ClientSession(session),
@@ -71,7 +72,7 @@ class Passage:
         try:
             self.go_on(outcome, error)
         except Exception as exc:
-            session.failed(self._message.frame(), exc)
+            session.failed(self._frame, exc)
         session.resume()
 
     def _act(self) -> Pending | None:
@@ -84,8 +85,8 @@ class Passage:
         if outcome is CONTINUE:
             if self._is_virtual():
                 raise UnknownDestination(message.destination or "")
-            if pending is not None or RECEIPT in message.headers:
-                session.done(message.frame(), pending)
+            if pending is not None or RECEIPT in self._frame.headers:
+                session.done(self._frame, pending)
         if message.command is Command.DISCONNECT:
             session.end(None)
 

@@ -249,6 +249,9 @@ async def test_publish_errors() -> None:
         await romp.publish("/queue/a", wrong)
     with pytest.raises(TypeError, match="headers must be str"):
         await romp.publish("/queue/a", "", {"n": wrong})
+    for name, value in [("n", "\ud800"), ("n\0", ""), ("n", "\0"), ("", "a")]:
+        with pytest.raises(ValueError, match="a header"):
+            await romp.publish("/queue/a", "", {name: value})
 
 
 async def test_publish_waits_where_the_queue_blocks() -> None:

@@ -243,6 +243,8 @@ class Broker:
         """A client goes: its subscriptions end, its transactions are aborted."""
         subscriptions = list(client.subscriptions.values())
         client.subscriptions.clear()
+        for transaction in client.transactions.values():
+            transaction.close()
         client.transactions.clear()
         self._end(subscriptions)
 
@@ -350,7 +352,11 @@ class Broker:
         }
         letter = Message(name, headers, message.body)
         try:
-            self._accept(self._find(name), letter, now, force=False)
+            target = self._find(name)
+            if not target.can_take(1):
+                raise DestinationFull(name, target.policy.max_messages)
+            # The server held it before, too: there is memory for it.
+            self._accept(target, letter, now, force=True)
         except (DestinationFull, UnknownDestination) as exc:
             self._dropped(message, f"rejected, and no dead letter: {exc}")
 
@@ -368,7 +374,7 @@ class Broker:
         if len(client.transactions) >= limits.max_transactions:
             raise TransactionTooLarge("max_transactions", limits.max_transactions)
         client.transactions[transaction] = Transaction(
-            limits.max_transaction_frames, limits.max_transaction_size
+            limits.max_transaction_frames, limits.max_transaction_size, self.memory
         )
 
     def commit(self, client: Client, transaction: str, now: float) -> Pending | None:
@@ -381,7 +387,8 @@ class Broker:
             UnknownTransaction: if there is none of that id.
             DestinationFull: if a queue cannot take its messages. Nothing was changed.
         """
-        operations = self._transaction(client, transaction).operations
+        opened = self._transaction(client, transaction)
+        operations = opened.operations
         counts: dict[str, int] = {}
         for operation in operations:
             if isinstance(operation, Send):
@@ -392,6 +399,8 @@ class Broker:
             if not target.can_take(count):
                 raise DestinationFull(name, target.policy.max_messages)
         del client.transactions[transaction]
+        # The destinations count what they take.
+        opened.close()
         pendings: list[Pending | None] = []
         for operation in operations:
             if isinstance(operation, Send):
@@ -416,7 +425,7 @@ class Broker:
         Raises:
             UnknownTransaction: if there is none of that id.
         """
-        self._transaction(client, transaction)
+        self._transaction(client, transaction).close()
         del client.transactions[transaction]
 
     @staticmethod

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from romp_asgi.broker.pending import Pending
+from romp_asgi.errors import MemoryFull
 
-#: What a held message takes beside its body: its objects, and headers that repeat.
+#: Octets that the objects of a held message take, beside its headers and its body.
 OVERHEAD: Final = 512
 
 
@@ -39,7 +40,11 @@ class Message:
     @property
     def size(self) -> int:
         """Octets it takes while it is held, roughly."""
-        return len(self.body) + OVERHEAD
+        headers = self.headers
+        size: int | None = getattr(headers, "size", None)  # of headers that were read
+        if size is None:
+            size = sum(map(len, headers)) + sum(map(len, headers.values()))
+        return len(self.body) + size + OVERHEAD
 
     def __repr__(self) -> str:
         return f"Message({self.number}, {self.destination!r}, {len(self.body)} bytes)"
@@ -48,6 +53,9 @@ class Message:
 class Memory:
     """What all destinations hold together, with its ceiling.
 
+    A producer that waits has sent the one message that it waits for, and a new one may
+    come at any time: so there is a limit to waiting, a quarter above the other.
+
     Args:
         limit: octets above which producers wait.
 
@@ -55,10 +63,11 @@ class Memory:
         used: octets of what is held; whoever holds a message adds its size.
     """
 
-    __slots__ = ("_room", "limit", "used")
+    __slots__ = ("_ceiling", "_room", "limit", "used")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
+        self._ceiling = limit + limit // 4
         self.used = 0
         self._room: Pending | None = None
 
@@ -68,6 +77,15 @@ class Memory:
         if self._room is not None and self.used <= self.limit * 0.9:
             room, self._room = self._room, None
             room.resolve()
+
+    def check(self) -> None:
+        """Refuse to hold anything more, if there is far too much.
+
+        Raises:
+            MemoryFull: then.
+        """
+        if self.used > self._ceiling:
+            raise MemoryFull(self.limit)
 
     def room(self) -> Pending | None:
         """What a producer has to wait for, if anything."""

@@ -1,6 +1,7 @@
 """Queues: each message goes to one consumer, and is kept until one takes it."""
 
 from collections import deque
+from typing import Final
 
 from typing_extensions import override
 
@@ -11,6 +12,9 @@ from romp_asgi.broker.policy import Overflow, Policy
 from romp_asgi.broker.subscription import Backlog, Delivery, Subscription
 from romp_asgi.errors import DestinationFull
 from romp_asgi.stomp.spec import AckMode
+
+#: How many producers may wait for room in a queue, if it is not longer than that.
+_MAX_WAITING: Final = 1000
 
 
 class Queue(Destination):
@@ -52,15 +56,18 @@ class Queue(Destination):
         if not rotation:
             return self._store(message, force)
         # By the invariant nothing waits.
-        subscription = rotation.popleft()
+        subscription = rotation[0]
         if subscription.ack is AckMode.AUTO:
             # Without a Delivery: nobody will ask for it again.
             more = subscription.ready = subscription.deliver(message, 0, False)
         else:
+            if not force:
+                self._memory.check()
             more = subscription.give(self._backlog.hold(message))
         if more:
-            rotation.append(subscription)
+            rotation.rotate(-1)
         else:
+            rotation.popleft()
             subscription.has_turn = False
         self.accepted += 1
         return self._memory.room()
@@ -68,21 +75,28 @@ class Queue(Destination):
     def _store(self, message: Message, force: bool) -> Pending | None:
         limit = self.policy.max_messages
         overflow = self.policy.overflow
-        if len(self._backlog) >= limit:
-            if overflow is Overflow.REJECT and not force:
-                raise DestinationFull(self.name, limit)
-            if overflow is Overflow.DROP_OLDEST:
-                self._drop_oldest(limit - 1)
+        if not force:
+            self._check(limit, overflow)
+        if overflow is Overflow.DROP_OLDEST and len(self._backlog) >= limit:
+            self._drop_oldest(limit - 1)
         self._backlog.append(self._backlog.hold(message))
         self.accepted += 1
-        # What comes to a full queue that blocks is kept, and its producer waits: so
-        # the queue is never longer than its limit and one message a producer.
+        # What comes to a full queue that blocks is kept, and its producer waits.
         if overflow is Overflow.BLOCK and len(self._backlog) >= limit:
             if self._room is None:
                 self._room = Pending()
             memory = self._memory.room()
             return all_of([self._room, memory]) if memory else self._room
         return self._memory.room()
+
+    def _check(self, limit: int, overflow: Overflow) -> None:
+        """Refuse what cannot be stored."""
+        self._memory.check()
+        if overflow is Overflow.BLOCK:
+            # One message a producer that waits, and there may always be another one.
+            limit += max(limit, _MAX_WAITING)
+        if overflow is not Overflow.DROP_OLDEST and len(self._backlog) >= limit:
+            raise DestinationFull(self.name, self.policy.max_messages)
 
     def _drop_oldest(self, length: int) -> None:
         """Drop until so many are left: several, if consumers gave some back."""

@@ -54,6 +54,8 @@ class Topic(Destination):
 
     @override
     def accept(self, message: Message, *, force: bool = False) -> Pending | None:
+        if self._acknowledging and not force:
+            self._memory.check()
         self.accepted += 1
         slow: list[Subscription] | None = None
         for subscription in self._plain:

@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from romp_asgi.errors import TransactionTooLarge
+from romp_asgi.errors import MemoryFull, TransactionTooLarge
 
 if TYPE_CHECKING:
     from romp_asgi.broker.destination import Destination
-    from romp_asgi.broker.message import Message
+    from romp_asgi.broker.message import Memory, Message
 
 #: What an ACK or NACK counts for towards the size of a transaction.
-_ACK_SIZE: Final = 128
+ACK_SIZE: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +41,15 @@ class Transaction:
     Args:
         max_frames: how many there may be.
         max_size: how many octets they may hold.
+        memory: where what they hold is counted.
     """
 
-    __slots__ = ("_max_frames", "_max_size", "_size", "operations")
+    __slots__ = ("_max_frames", "_max_size", "_memory", "_size", "operations")
 
-    def __init__(self, max_frames: int, max_size: int) -> None:
+    def __init__(self, max_frames: int, max_size: int, memory: Memory) -> None:
         self._max_frames = max_frames
         self._max_size = max_size
+        self._memory = memory
         self._size = 0
         self.operations: list[Send | Acknowledge] = []
 
@@ -57,15 +59,25 @@ class Transaction:
         Raises:
             TransactionTooLarge: if there are too many or they hold too much. The
                 transaction is as it was.
+            MemoryFull: if the server holds all it may already. A SEND that waited
+                could wait for the room that its own transaction takes.
         """
-        size = self._size
+        memory = self._memory
+        added = ACK_SIZE
         if isinstance(operation, Send):
-            size += operation.message.size
-        else:
-            size += _ACK_SIZE
+            added = operation.message.size
+            if memory.room() is not None:
+                raise MemoryFull(memory.limit)
+        size = self._size + added
         if len(self.operations) >= self._max_frames:
             raise TransactionTooLarge("max_transaction_frames", self._max_frames)
         if size > self._max_size:
             raise TransactionTooLarge("max_transaction_size", self._max_size)
+        memory.used += added
         self._size = size
         self.operations.append(operation)
+
+    def close(self) -> None:
+        """It is committed or aborted: it holds nothing any more."""
+        self._memory.release(self._size)
+        self._size = 0

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from romp_asgi.local import check_headers
 from romp_asgi.stomp import Command, Frame
 from romp_asgi.stomp.spec import DESTINATION
 
@@ -39,8 +40,17 @@ class StompMessage:
         return self.body.decode()
 
     def frame(self) -> Frame:
-        """The frame that it is now."""
-        return Frame(self.command, self.headers, self.body)
+        """The frame that it is now.
+
+        Raises:
+            TypeError, ValueError: if a filter has made something of it that a client
+                could not have sent.
+        """
+        check_headers(self.headers)
+        body: object = self.body
+        if not isinstance(body, bytes):
+            raise TypeError(f"body must be bytes, not {type(body).__name__}")
+        return Frame(self.command, self.headers, body)
 
     def __repr__(self) -> str:
-        return f"<{self.frame()}>"
+        return f"<{Frame(self.command, self.headers, self.body)}>"

@@ -28,11 +28,13 @@ class Headers(dict[str, str]):
     Attributes:
         encoded: what a frame made from these headers starts with, by version; kept
             by whoever encodes them, because the blocks of one sender repeat.
+        size: octets of the lines they were read from.
     """
 
-    __slots__ = ("encoded",)
+    __slots__ = ("encoded", "size")
 
     encoded: dict[str, bytes]
+    size: int
 
 
 class Frame:

@@ -332,6 +332,7 @@ class Parser:
         headers = self._parse_plain(rest)
         if headers is None:
             headers = self._parse_headers(command, rest.split(b"\n") if rest else [])
+        headers.size = size
         length = -1
         if (value := headers.get(CONTENT_LENGTH)) is not None:
             length = self._content_length(command, headers, value)

@@ -21,8 +21,8 @@ from romp_asgi.broker import (
     Policy,
     SlowConsumerPolicy,
 )
-from romp_asgi.errors import DestinationFull, PeerError
-from romp_asgi.stomp.spec import AckMode
+from romp_asgi.errors import DestinationFull, MemoryFull, PeerError
+from romp_asgi.stomp.spec import DESTINATION as NAME, ORIGINAL_DESTINATION, AckMode
 from tests.broker.world import AUTO, CLIENT, QUEUE, TOPIC, Peer, World
 
 LIMITS = BrokerLimits(max_memory=6000)
@@ -211,13 +211,19 @@ class BrokerMachine(RuleBasedStateMachine):
         body = str(self.sent)
         if transaction in actor.transactions:
             peer = actor.peer
-            assert peer.send(destination, body, transaction=transaction) is None
-            actor.transactions[transaction].append(Send(destination, body))
+            try:
+                assert peer.send(destination, body, transaction=transaction) is None
+            except MemoryFull:
+                assert self.world.used > LIMITS.max_memory
+            else:
+                actor.transactions[transaction].append(Send(destination, body))
             return
         try:
             actor.pending = actor.peer.send(destination, body)
         except DestinationFull:
             assert not self.accept(destination, body)
+        except MemoryFull:
+            assert self.world.used > LIMITS.max_memory * 1.25
         else:
             assert self.accept(destination, body)
             self.check_pending(actor.pending, [destination])
@@ -373,7 +379,7 @@ class BrokerMachine(RuleBasedStateMachine):
                 assert not (consumer.waiting and consumer.has_credit)
             if actor.is_waiting:
                 assert self.is_blocked()
-        assert self.world.used == held
+        assert self.world.used == held + self.world.in_transactions
 
     def teardown(self) -> None:
         """Nothing was lost: what is still there is all that is missing."""
@@ -424,8 +430,15 @@ class BrokerMachine(RuleBasedStateMachine):
             if "topic" in destinations:
                 assert not any(c.waiting for c in self.consumers_of("topic"))
 
-    def accept(self, destination: str, body: str, *, force: bool = False) -> bool:
-        """A message has come; whether it was taken."""
+    def accept(
+        self,
+        destination: str,
+        body: str,
+        *,
+        force: bool = False,
+        original: str | None = None,
+    ) -> bool:
+        """A message has come, or a dead letter; whether it was taken."""
         if not force and not self.has_room_for(destination, 1):
             return False
         policy = policy_of(destination)
@@ -433,7 +446,10 @@ class BrokerMachine(RuleBasedStateMachine):
         expires_at = self.world.now + policy.expiry / 1000 if policy.expiry else 0
 
         def new_copy() -> Copy:
-            size = Message("", {}, body.encode()).size
+            headers = {}
+            if original is not None:
+                headers = {NAME: destination, ORIGINAL_DESTINATION: original}
+            size = Message("", headers, body.encode()).size
             return Copy(body, self.numbers, size, expires_at)
 
         if destination == "topic":
@@ -510,7 +526,9 @@ class BrokerMachine(RuleBasedStateMachine):
             name = policy.dead_letter
             if name is None:
                 self.drop(copy, "rejected")
-            elif name == "nowhere" or not self.accept(name, copy.body):
+            elif name == "nowhere" or not self.accept(
+                name, copy.body, original=consumer.destination
+            ):
                 self.drop(copy, "rejected, and no dead letter")
         self.put_back(consumer, again)
 

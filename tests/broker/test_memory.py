@@ -10,7 +10,9 @@ import pytest
 
 from romp_asgi.broker import BrokerLimits, Message, Overflow, Policy, SlowConsumerPolicy
 from romp_asgi.broker.message import OVERHEAD, Memory
-from romp_asgi.errors import DestinationFull
+from romp_asgi.broker.transaction import ACK_SIZE
+from romp_asgi.errors import DestinationFull, MemoryFull
+from romp_asgi.stomp.frame import Headers
 from tests.broker.world import (
     CLIENT,
     INDIVIDUAL,
@@ -30,6 +32,13 @@ BODY = "x" * (SIZE - OVERHEAD)
 def test_a_message_takes_its_body_and_something() -> None:
     assert Message("q", {}, b"").size == OVERHEAD
     assert Message("q", {}, b"abc").size == OVERHEAD + 3
+
+
+def test_a_message_takes_its_headers() -> None:
+    assert Message("q", {"a": "bc", "de": ""}, b"").size == OVERHEAD + 5
+    read = Headers({"a": "bc"})
+    read.size = 4
+    assert Message("q", read, b"").size == OVERHEAD + 4
 
 
 def test_a_message_says_little_of_itself() -> None:
@@ -87,8 +96,8 @@ def test_memory_is_one_for_all_destinations(
     make_world: MakeWorld, destination: str
 ) -> None:
     policies = {"q": QUEUE, "t": TOPIC, "idle": QUEUE, "other": QUEUE}
-    world = make_world(policies, BrokerLimits(max_memory=SIZE))
-    world.peer().send("other", BODY, BODY)
+    world = make_world(policies, BrokerLimits(max_memory=8 * SIZE))
+    world.peer().send("other", *[BODY] * 9)
     world.peer().subscribe("q")
     world.peer().subscribe("t")
     pending = world.peer().send(destination, BODY)
@@ -131,7 +140,7 @@ def refused_too_often(world: World, consumer: Peer) -> None:
 def committed(world: World, consumer: Peer) -> None:
     consumer.begin()
     consumer.ack(1, transaction="tx")
-    assert world.used == SIZE
+    assert world.used == SIZE + ACK_SIZE
     consumer.commit()
 
 
@@ -186,7 +195,7 @@ def test_what_is_done_with_takes_no_memory(
     world.peer().send("x", BODY)
     assert world.used == SIZE
     done(world, consumer)
-    assert world.used == world.waiting("dead") * SIZE
+    assert bool(world.used) == bool(world.waiting("dead"))
     world.drain("dead")
     assert world.used == 0
 
@@ -220,3 +229,75 @@ def test_a_message_that_is_refused_takes_no_memory(make_world: MakeWorld) -> Non
         peer.commit()
     peer.abort()
     assert world.used == SIZE
+
+
+# Far too much
+
+
+@pytest.mark.parametrize(
+    ("destination", "has_consumer"),
+    [("q", False), ("q", True), ("blocks", False), ("blocks", True), ("t", True)],
+)
+def test_those_that_would_wait_are_refused_at_last(
+    make_world: MakeWorld, destination: str, has_consumer: bool
+) -> None:
+    blocks = replace(QUEUE, overflow=Overflow.BLOCK)
+    policies = {"q": QUEUE, "t": TOPIC, "blocks": blocks}
+    world = make_world(policies, BrokerLimits(max_memory=4 * SIZE))
+    if has_consumer:
+        world.peer().subscribe(destination, ack=CLIENT)
+    for number in range(6):
+        assert (world.peer().send(destination, BODY) is None) == (number < 4)
+    with pytest.raises(MemoryFull) as raised:
+        world.peer().send(destination, BODY)
+    assert raised.value.message == "destination flup"
+    assert str(raised.value) == f"The server is full: max_memory is {4 * SIZE} bytes."
+    assert world.used == 6 * SIZE
+
+
+def test_what_is_not_held_is_not_refused(make_world: MakeWorld) -> None:
+    policies = {"q": QUEUE, "t": TOPIC, "other": QUEUE}
+    world = make_world(policies, BrokerLimits(max_memory=SIZE))
+    world.peer().send("other", BODY, BODY)
+    queue, topic = world.peer().subscribe("q"), world.peer().subscribe("t")
+    world.peer().send("q", "a")
+    world.peer().send("t", "b")
+    assert (queue, topic) == (["a"], ["b"])
+
+
+def test_an_open_transaction_takes_memory(make_world: MakeWorld) -> None:
+    world = make_world({"q": QUEUE}, BrokerLimits(max_memory=2 * SIZE))
+    peer = world.peer()
+    for transaction in "ab":
+        peer.begin(transaction)
+    peer.send("q", BODY, BODY, BODY, transaction="a")
+    assert world.used == 3 * SIZE
+    # It does not wait: only a transaction could make room.
+    with pytest.raises(MemoryFull):
+        peer.send("q", BODY, transaction="b")
+    # And can be committed all the same.
+    peer.commit("a")
+    assert world.used == 3 * SIZE
+    peer.abort("b")
+    assert world.drain("q") == [BODY] * 3
+
+
+@pytest.mark.parametrize("end", ["abort", "leave"])
+def test_a_transaction_that_ends_takes_none(make_world: MakeWorld, end: str) -> None:
+    world = make_world({"q": QUEUE})
+    peer = world.peer()
+    peer.begin()
+    peer.send("q", BODY, transaction="tx")
+    getattr(peer, end)()
+    assert world.used == 0
+
+
+def test_a_dead_letter_is_not_refused(make_world: MakeWorld) -> None:
+    policies = {"q": replace(QUEUE, dead_letter="dead"), "dead": QUEUE}
+    world = make_world(policies, BrokerLimits(max_memory=4 * SIZE))
+    world.peer().send("q", *[BODY] * 5)
+    world.peer().send("q", BODY)
+    consumer = world.peer()
+    consumer.subscribe("q", ack=INDIVIDUAL)
+    consumer.nack(1, 2, requeue=False)
+    assert world.waiting("dead") == 2

@@ -182,7 +182,7 @@ def test_expiry_of_too_few_makes_no_room(make_world: MakeWorld) -> None:
 
 
 def test_a_blocked_sender_waits_for_memory_too(make_world: MakeWorld) -> None:
-    limits = BrokerLimits(max_memory=2000)
+    limits = BrokerLimits(max_memory=3000)
     world = make_world({"q": BLOCK, "r": QUEUE}, limits)
     world.peer().send("r", "x" * 900)
     sender = world.peer()

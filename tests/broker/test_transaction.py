@@ -277,12 +277,13 @@ def test_a_commit_that_does_not_fit_changes_nothing(make_world: MakeWorld) -> No
     peer.subscribe("r", ack=INDIVIDUAL)
     peer.send("r", "x", "y")
     peer.send("q", "a")
-    number, used = world.broker.last_number, world.used
+    number = world.broker.last_number
     peer.begin()
     peer.send("t", "b", transaction="tx")
     peer.ack(1, transaction="tx")
     peer.nack(2, requeue=False, transaction="tx")
     peer.send("q", "c", "d", transaction="tx")
+    used = world.used
     with pytest.raises(DestinationFull) as raised:
         peer.commit()
     assert (raised.value.destination, raised.value.limit) == ("q", 2)

@@ -15,7 +15,9 @@ from romp_asgi.broker import (
 )
 from romp_asgi.broker.queue import Queue
 from romp_asgi.broker.topic import Topic
+from romp_asgi.broker.transaction import ACK_SIZE, Send
 from romp_asgi.errors import PeerError
+from romp_asgi.stomp.frame import Headers
 from romp_asgi.stomp.spec import DESTINATION, AckMode
 
 AUTO: Final = AckMode.AUTO
@@ -90,7 +92,8 @@ class Peer:
         """Send messages; return what the last of them has to wait for."""
         pending = None
         for body in bodies:
-            lines = {DESTINATION: destination, **(headers or {})}
+            lines = Headers({DESTINATION: destination, **(headers or {})})
+            lines.size = 0  # so that a test can count what it sends
             message = Message(destination, lines, body.encode())
             pending = self.broker.send(
                 self.client, message, self.world.now, transaction
@@ -193,6 +196,15 @@ class World:
     def waiting(self, destination: str) -> int:
         return len(self.broker.destinations[destination])
 
+    @property
+    def in_transactions(self) -> int:
+        """Octets that open transactions hold."""
+        opened = [t for peer in self._peers for t in peer.client.transactions.values()]
+        operations = [operation for t in opened for operation in t.operations]
+        return sum(
+            o.message.size if isinstance(o, Send) else ACK_SIZE for o in operations
+        )
+
     def drain(self, destination: str) -> list[str]:
         """Take all that waits in a queue, as someone who comes and goes."""
         peer = self.peer(is_local=True)
@@ -236,7 +248,7 @@ class World:
                 for peer in self._peers
                 for subscription in peer.client.subscriptions.values()
             )
-        assert self.used == sum(delivery.size for delivery in held)
+        assert self.used == sum(d.size for d in held) + self.in_transactions
 
     def end(self) -> None:
         """Everybody goes, and what waits is taken: then nothing is left."""

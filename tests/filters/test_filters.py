@@ -86,6 +86,30 @@ async def test_handled_before_send_keeps_it_from_its_destination() -> None:
         assert (await client.frame()).headers["receipt-id"] == "2"
 
 
+async def test_what_a_filter_spoils_is_its_senders_error() -> None:
+    romp = application()
+
+    def spoil(context: Context, message: StompMessage) -> None:
+        if message.body == b"header":
+            message.headers["mark"] = "\ud800"
+        if message.body == b"type":
+            wrong: Any = 7
+            message.body = wrong
+
+    romp.stomp_filter_at(spoil, PRE_SEND)
+    async with running(romp, 4) as (subscriber, *senders):
+        subscriber.send("SUBSCRIBE\ndestination:/topic/a\nid:1\nreceipt:1\n\n^@")
+        await subscriber.frame()
+        for sender, body in zip(senders, ["header", "type", "good"], strict=True):
+            sender.send(f"SEND\ndestination:/topic/a\nreceipt:2\n\n{body}^@")
+        for sender in senders[:2]:
+            error = await sender.frame()
+            assert error.headers["message"] == "internal error"
+            assert error.headers["receipt-id"] == "2"
+        assert (await senders[2].frame()).headers == {"receipt-id": "2"}
+        assert (await subscriber.frame()).body == b"good"
+
+
 async def test_an_async_filter_holds_back_only_its_client() -> None:
     romp, gate = application(), asyncio.Event()
 
