@@ -25,6 +25,7 @@ RompError
     │   ├── TransactionTooLarge, DuplicateTransaction, UnknownTransaction
     │   ├── UnknownAck(ack_id)             an id this client was never given
     │   ├── SelectorError(text, position, …)   a selector or filter that does not parse
+    │   ├── NameRequired, Replaced         where each user has one subscription
     │   ├── SlowConsumer                   a client that does not keep up
     │   └── ShuttingDown
     ├── FilterError(reply, log, fatal)     application code refuses a frame
@@ -369,6 +370,38 @@ class SubscriptionsFull(BrokerError):
 
     def __str__(self) -> str:
         return f"No more subscriptions are possible: {self.name} is {self.limit}."
+
+
+class NameRequired(BrokerError):
+    """A SUBSCRIBE without a login where each user has a subscription."""
+
+    message = "denied"
+
+    def __init__(self, destination: str) -> None:
+        super().__init__(destination)
+        self.destination = destination
+
+    def __str__(self) -> str:
+        return (
+            f"The destination {_printable(self.destination)} has sub_by_user set: to "
+            "subscribe, CONNECT must have the login of a user."
+        )
+
+
+class Replaced(BrokerError):
+    """A subscription that a newer one of the same user took the place of."""
+
+    message = "replaced"
+
+    def __init__(self, destination: str) -> None:
+        super().__init__(destination)
+        self.destination = destination
+
+    def __str__(self) -> str:
+        return (
+            f"The subscription to {_printable(self.destination)} has ended: the same "
+            "user has subscribed in another connection, and may have only one."
+        )
 
 
 class DuplicateSubscription(BrokerError):

@@ -1,16 +1,19 @@
 """The broker: who may send and subscribe where, and what becomes of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
+from romp_asgi.broker.by_user import UserTopic
 from romp_asgi.broker.client import Client
+from romp_asgi.broker.clock import STOPPED, Clock
 from romp_asgi.broker.destination import Destination, Dropped
-from romp_asgi.broker.message import Memory, Message
+from romp_asgi.broker.kinds import storing
+from romp_asgi.broker.message import Letter, Memory, Message
 from romp_asgi.broker.patterns import MAX_NAME, compile_pattern, is_pattern
 from romp_asgi.broker.pending import Pending, all_of
 from romp_asgi.broker.policy import Kind, Policy
-from romp_asgi.broker.queue import Queue
-from romp_asgi.broker.subscription import Delivery, Receiver, Subscription
+from romp_asgi.broker.subscription import Delivery, Receiver, Subscription, but_own
 from romp_asgi.broker.topic import Topic
 from romp_asgi.broker.transaction import Acknowledge, Send, Transaction
 from romp_asgi.errors import (
@@ -19,7 +22,10 @@ from romp_asgi.errors import (
     DestinationFull,
     DuplicateSubscription,
     DuplicateTransaction,
+    HeaderError,
     MessageTooLarge,
+    NameRequired,
+    Replaced,
     SubscriptionsFull,
     TooManyDestinations,
     TransactionTooLarge,
@@ -28,7 +34,21 @@ from romp_asgi.errors import (
     UnknownSubscription,
     UnknownTransaction,
 )
-from romp_asgi.stomp.spec import DESTINATION, ORIGINAL_DESTINATION, AckMode
+from romp_asgi.stomp.spec import (
+    DEATH_REASON,
+    DESTINATION,
+    EXPIRES,
+    ORIGINAL_DESTINATION,
+    TO,
+    AckMode,
+    Command,
+)
+
+#: Why a message goes to the dead letters: it was answered with NACK and is not to
+#: come again, or has come often enough; or it was too old. RabbitMQ's words.
+REJECTED: Final = "rejected"
+DELIVERY_LIMIT: Final = "delivery_limit"
+EXPIRED: Final = "expired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +78,7 @@ class Broker:
         limits: what clients may take.
         dropped: told of each message that is lost by a policy, and why.
         first_number: what message-ids count from.
+        clock: the time, for ``pedantic_expiry`` and ``expires`` headers.
 
     Attributes:
         destinations: those that exist, by name.
@@ -69,11 +90,13 @@ class Broker:
         limits: BrokerLimits | None = None,
         dropped: Dropped = lambda message, reason: None,
         first_number: int = 0,
+        clock: Clock = STOPPED,
     ) -> None:
         self.limits = limits or BrokerLimits()
         self.memory = Memory(self.limits.max_memory)
         self.last_number = first_number
         self._dropped = dropped
+        self._clock = clock
         self.destinations: dict[str, Destination] = {}
         self._templates = [
             (compile_pattern(key), policy)
@@ -112,10 +135,13 @@ class Broker:
             destination = self._find(message.destination)
         policy = destination.policy
         try:
-            if policy.write_block or policy.web_write_block:
-                self._check_block(client, destination, "write_block")
+            if policy.has_send_rules:
+                self._check_send(client, destination, message)
             limit = policy.max_message_size
             if limit is not None and len(message.body) > limit:
+                # A full queue is told of first, as romp does.
+                if transaction is None and not destination.can_take(1):
+                    raise DestinationFull(destination.name, policy.max_messages)
                 raise MessageTooLarge(destination.name, limit)
             if transaction is not None:
                 operation = Send(destination, message)
@@ -155,19 +181,46 @@ class Broker:
                 return destination
         raise UnknownDestination(name)
 
+    def is_by_user(self, name: str) -> bool:
+        """Whether a message to this name can be for one user alone.
+
+        Raises:
+            UnknownDestination: if there is no such name, and no pattern has it.
+        """
+        destination = self._find(name)
+        self._remove_if_unused(destination)
+        return destination.policy.sub_by_user
+
     def _make(self, name: str, policy: Policy, *, is_dynamic: bool) -> Destination:
-        if policy.kind is Kind.QUEUE:
-            return Queue(
-                name, policy, self.memory, self._dropped, is_dynamic=is_dynamic
+        if policy.kind is Kind.TOPIC:
+            make_topic = UserTopic if policy.sub_by_user else Topic
+            return make_topic(
+                name,
+                policy,
+                self.memory,
+                self._dropped,
+                is_dynamic=is_dynamic,
+                max_outbox=self.limits.max_outbox,
             )
-        return Topic(
+        return storing(policy)(
             name,
             policy,
             self.memory,
             self._dropped,
             is_dynamic=is_dynamic,
-            max_outbox=self.limits.max_outbox,
+            clock=self._clock,
         )
+
+    def _check_send(
+        self, client: Client, destination: Destination, message: Message
+    ) -> None:
+        """Check what only some destinations ask of a SEND."""
+        self._check_block(client, destination, "write_block")
+        policy = destination.policy
+        if policy.sub_by_user and message.headers.get(TO) == "":
+            raise HeaderError(Command.SEND, TO, "must be the name of a user")
+        if policy.filter_self:
+            message.sender = client
 
     @staticmethod
     def _check_block(client: Client, destination: Destination, block: str) -> None:
@@ -188,6 +241,7 @@ class Broker:
         receiver: Receiver,
         ack: AckMode = AckMode.AUTO,
         prefetch: int | None = None,
+        wants: Callable[[Message], bool] | None = None,
     ) -> Subscription:
         """Begin a subscription; what waits for it is delivered before this returns.
 
@@ -198,6 +252,7 @@ class Broker:
             receiver: where its messages go.
             ack: whether and how they are acknowledged.
             prefetch: how many may wait for an acknowledgement; None for the default.
+            wants: whether it is to get a message; None for every message.
 
         Raises:
             BrokerError: if it is refused. Nothing was changed.
@@ -210,7 +265,8 @@ class Broker:
         policy = target.policy
         try:
             self._check_block(client, target, "read_block")
-            if target.connections >= policy.max_connections:
+            previous = self._previous(client, target)
+            if target.connections - (previous is not None) >= policy.max_connections:
                 raise SubscriptionsFull("max_connections", policy.max_connections)
         except BrokerError:
             # It may have been made for this subscription.
@@ -223,10 +279,32 @@ class Broker:
             receiver,
             AckMode.AUTO if policy.auto_ack else ack,
             self.limits.prefetch_count if prefetch is None else prefetch,
+            but_own(client, wants) if policy.filter_self else wants,
         )
         client.subscriptions[id] = subscription
         target.attach(subscription)
+        if previous is not None:
+            del previous.client.subscriptions[previous.id]
+            self._end([previous])
+            previous.receiver.cut_off(Replaced(target.name))
         return subscription
+
+    @staticmethod
+    def _previous(client: Client, destination: Destination) -> Subscription | None:
+        """The subscription that a new one of the same user takes the place of.
+
+        Raises:
+            NameRequired: if the client has no name to subscribe under.
+            SubscriptionsFull: if it is this client's own.
+        """
+        if client.is_local or not destination.policy.sub_by_user:
+            return None
+        if not client.user:
+            raise NameRequired(destination.name)
+        previous = destination.users.get(client.user)
+        if previous is not None and previous.client is client:
+            raise SubscriptionsFull("with sub_by_user the limit of each user", 1)
+        return previous
 
     def unsubscribe(self, client: Client, id: str) -> None:
         """End a subscription; what it has not acknowledged goes back.
@@ -329,28 +407,29 @@ class Broker:
         requeue: bool,
     ) -> None:
         """Deliver once more, or send to the dead letters."""
-        limit = destination.policy.max_deliveries
-        again = [d for d in deliveries if requeue and d.count < limit]
-        dead = [d for d in deliveries if not requeue or d.count >= limit]
-        if dead:
-            destination.settle(dead)
-            for delivery in dead:
-                self._bury(destination, delivery.message, now)
-        if again:
-            destination.give_back(again)
+        reason = DELIVERY_LIMIT if requeue else REJECTED
+        for delivery in destination.refuse(deliveries, requeue=requeue):
+            self._bury(destination, delivery.message, now, reason)
 
-    def _bury(self, destination: Destination, message: Message, now: float) -> None:
+    def _bury(
+        self, destination: Destination, message: Message, now: float, reason: str
+    ) -> None:
         """Send a message to the dead letters of its destination, or drop it."""
         name = destination.policy.dead_letter
-        if name is None or name == message.destination:
-            self._dropped(message, "rejected")
+        # One that expires again, and was not refused between, could go round for ever.
+        again = isinstance(message, Letter) and message.reason == reason == EXPIRED
+        if name is None or name == message.destination or again:
+            self._dropped(message, reason)
             return
         headers = {
             **message.headers,
             DESTINATION: name,
             ORIGINAL_DESTINATION: message.destination,
+            DEATH_REASON: reason,
         }
-        letter = Message(name, headers, message.body)
+        # Or it would be too old for the dead letters, too.
+        headers.pop(EXPIRES, None)
+        letter = Letter(name, headers, message.body, reason)
         try:
             target = self._find(name)
             if not target.can_take(1):
@@ -358,7 +437,7 @@ class Broker:
             # The server held it before, too: there is memory for it.
             self._accept(target, letter, now, force=True)
         except (DestinationFull, UnknownDestination) as exc:
-            self._dropped(message, f"rejected, and no dead letter: {exc}")
+            self._dropped(message, f"{reason}, and no dead letter: {exc}")
 
     # Transactions
 
@@ -438,14 +517,17 @@ class Broker:
     # Time
 
     def expire(self, now: float) -> int:
-        """Drop messages that are too old and names that are unused.
+        """Send what is too old to the dead letters; forget names that are unused.
 
         Returns:
-            How many messages were dropped.
+            How many messages were too old.
         """
         count = 0
         for destination in list(self.destinations.values()):
-            count += destination.expire(now)
+            late = destination.expire(now)
+            for message in late:
+                self._bury(destination, message, now, EXPIRED)
+            count += len(late)
             self._remove_if_unused(destination)
         return count
 

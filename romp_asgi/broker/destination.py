@@ -7,6 +7,7 @@ later returns a ``Pending``.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
+from romp_asgi.broker.clock import STOPPED, Clock
 from romp_asgi.broker.message import Memory, Message
 from romp_asgi.broker.pending import Pending
 from romp_asgi.broker.policy import Policy
@@ -25,8 +26,11 @@ class Destination(ABC):
         memory: the memory that all destinations share.
         dropped: told of each message that is lost by the policy.
         is_dynamic: whether it was made from a pattern, and goes when it is unused.
+        clock: the time, for ``pedantic_expiry`` and ``expires`` headers.
 
     Attributes:
+        label: what statistics call it.
+        users: the subscriptions by their users, with ``sub_by_user``.
         accepted: how many messages it has taken.
         connections: how many subscriptions it has.
     """
@@ -39,14 +43,18 @@ class Destination(ABC):
         dropped: Dropped,
         *,
         is_dynamic: bool = False,
+        clock: Clock = STOPPED,
     ) -> None:
         self.name = name
         self.policy = policy
+        self.label = name if is_dynamic else policy.name or name
         self.is_dynamic = is_dynamic
         self.accepted = 0
         self.connections = 0
         self._memory = memory
+        self.users: dict[str, Subscription] = {}
         self._dropped = dropped
+        self._clock = clock
 
     @abstractmethod
     def __len__(self) -> int:
@@ -92,10 +100,33 @@ class Destination(ABC):
     def settle(self, deliveries: list[Delivery]) -> Pending | None:
         """Messages are done with: acknowledged, or sent to the dead letters."""
 
+    def refuse(self, deliveries: list[Delivery], *, requeue: bool) -> list[Delivery]:
+        """Take back what was answered with NACK.
+
+        Args:
+            deliveries: what it was.
+            requeue: whether it may be delivered again.
+
+        Returns:
+            What is to go to the dead letters; the rest is not done with.
+        """
+        limit = self.policy.max_deliveries
+        again = [d for d in deliveries if requeue and d.count < limit]
+        dead = [d for d in deliveries if not requeue or d.count >= limit]
+        if dead:
+            self.settle(dead)
+        if again:
+            self.give_back(again)
+        return dead
+
     @abstractmethod
     def resume(self, subscription: Subscription) -> None:
         """A subscription may have credit again."""
 
     @abstractmethod
-    def expire(self, now: float) -> int:
-        """Drop what is too old; return how many."""
+    def rest(self, subscription: Subscription) -> None:
+        """A subscription has lost its credit to what did not come from here."""
+
+    @abstractmethod
+    def expire(self, now: float) -> list[Message]:
+        """Take out what is too old, oldest first."""

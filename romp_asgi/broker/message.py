@@ -22,10 +22,22 @@ class Message:
         number: its place among all messages of this server; the message-id.
         expires_at: when it is too old to be delivered, in the broker's time; 0 is
             never.
+        sender: the client that sent it; only where the destination has
+            ``filter_self``.
         tails: its encoded form by STOMP version, kept by whoever encodes it.
     """
 
-    __slots__ = ("body", "destination", "expires_at", "headers", "number", "tails")
+    __slots__ = (
+        "body",
+        "destination",
+        "expires_at",
+        "headers",
+        "number",
+        "sender",
+        "tails",
+    )
+
+    sender: object
 
     def __init__(
         self, destination: str, headers: Mapping[str, str], body: bytes
@@ -48,6 +60,22 @@ class Message:
 
     def __repr__(self) -> str:
         return f"Message({self.number}, {self.destination!r}, {len(self.body)} bytes)"
+
+
+class Letter(Message):
+    """A message that was sent to the dead letters.
+
+    Attributes:
+        reason: why.
+    """
+
+    __slots__ = ("reason",)
+
+    def __init__(
+        self, destination: str, headers: Mapping[str, str], body: bytes, reason: str
+    ) -> None:
+        super().__init__(destination, headers, body)
+        self.reason = reason
 
 
 class Memory:

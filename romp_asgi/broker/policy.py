@@ -1,6 +1,6 @@
 """What a destination is and how it behaves: its part of the config."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -11,6 +11,8 @@ class Kind(StrEnum):
     TOPIC = "topic"
     #: One subscription gets it; it is kept until then.
     QUEUE = "queue"
+    #: Every subscription gets it; it is kept until it was delivered often enough.
+    COUNTED = "counted"
 
 
 class Overflow(StrEnum):
@@ -34,15 +36,23 @@ class Policy:
     """The settings of one destination, under the names of the config keys.
 
     ``expiry`` is in milliseconds, 0 for never; ``max_message_size`` in octets, None
-    for no limit of its own.
+    for no limit of its own; ``min_delivery`` is of counted destinations.
+
+    Attributes:
+        has_send_rules: whether there is anything to do at SEND but to accept it.
     """
 
     kind: Kind = Kind.TOPIC
+    name: str = ""
     max_connections: int = 1_000_000
     max_messages: int = 100
     max_message_size: int | None = None
     expiry: int = 120_000
+    pedantic_expiry: bool = False
     auto_ack: bool = False
+    filter_self: bool = False
+    sub_by_user: bool = False
+    min_delivery: int = 1
     overflow: Overflow = Overflow.REJECT
     slow_consumer: SlowConsumerPolicy = SlowConsumerPolicy.DISCONNECT
     max_deliveries: int = 10
@@ -51,3 +61,13 @@ class Policy:
     read_block: bool = False
     web_write_block: bool = False
     web_read_block: bool = False
+    has_send_rules: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        rules = (
+            self.write_block
+            or self.web_write_block
+            or self.filter_self
+            or self.sub_by_user
+        )
+        object.__setattr__(self, "has_send_rules", rules)

@@ -5,13 +5,15 @@ from typing import Final
 
 from typing_extensions import override
 
+from romp_asgi.broker.clock import STOPPED, Clock
 from romp_asgi.broker.destination import Destination, Dropped
+from romp_asgi.broker.lifetimes import Lifetimes
 from romp_asgi.broker.message import Memory, Message
 from romp_asgi.broker.pending import Pending, all_of
 from romp_asgi.broker.policy import Overflow, Policy
 from romp_asgi.broker.subscription import Backlog, Delivery, Subscription
 from romp_asgi.errors import DestinationFull
-from romp_asgi.stomp.spec import AckMode
+from romp_asgi.stomp.spec import EXPIRES, AckMode
 
 #: How many producers may wait for room in a queue, if it is not longer than that.
 _MAX_WAITING: Final = 1000
@@ -31,8 +33,12 @@ class Queue(Destination):
         dropped: Dropped,
         *,
         is_dynamic: bool = False,
+        clock: Clock = STOPPED,
     ) -> None:
-        super().__init__(name, policy, memory, dropped, is_dynamic=is_dynamic)
+        super().__init__(
+            name, policy, memory, dropped, is_dynamic=is_dynamic, clock=clock
+        )
+        self._lifetimes = Lifetimes(clock)
         self._backlog = Backlog(memory)
         # Those with credit, the next one first.
         self._rotation: deque[Subscription] = deque()
@@ -79,6 +85,8 @@ class Queue(Destination):
             self._check(limit, overflow)
         if overflow is Overflow.DROP_OLDEST and len(self._backlog) >= limit:
             self._drop_oldest(limit - 1)
+        if EXPIRES in message.headers:
+            self._lifetimes.note(message)
         self._backlog.append(self._backlog.hold(message))
         self.accepted += 1
         # What comes to a full queue that blocks is kept, and its producer waits.
@@ -114,6 +122,10 @@ class Queue(Destination):
     @override
     def detach(self, subscription: Subscription) -> None:
         self.connections -= 1
+        self.rest(subscription)
+
+    @override
+    def rest(self, subscription: Subscription) -> None:
         if subscription.has_turn:
             subscription.has_turn = False
             self._rotation.remove(subscription)
@@ -123,6 +135,8 @@ class Queue(Destination):
         for delivery in deliveries:
             # What waits keeps nothing of a client, which may be gone.
             delivery.subscription = None
+            if EXPIRES in delivery.message.headers:
+                self._lifetimes.note(delivery.message)
         self._backlog.put_back(deliveries)
         self._pump()
 
@@ -141,15 +155,10 @@ class Queue(Destination):
             self._pump()
 
     @override
-    def expire(self, now: float) -> int:
-        count = 0
-        backlog = self._backlog
-        while (oldest := backlog.oldest()) and 0 < oldest.expires_at <= now:
-            backlog.let_go(backlog.pop())
-            self._dropped(oldest, "expired")
-            count += 1
+    def expire(self, now: float) -> list[Message]:
+        late = self._lifetimes.take_late(self._backlog, now)
         self._check_room()
-        return count
+        return late
 
     def _pump(self) -> None:
         """Give out what waits while somebody has credit."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from romp_asgi.broker.message import Memory, Message
@@ -78,6 +78,7 @@ class Subscription:
         receiver: where its messages go.
         ack: whether and how messages are acknowledged.
         prefetch: how many may wait for an acknowledgement at a time.
+        wants: whether it is to get a message; None for every message.
 
     Attributes:
         unacked: what it was given and has not acknowledged, oldest first, by tag.
@@ -85,6 +86,8 @@ class Subscription:
         has_turn: whether it is among the consumers of a queue that take turns.
         backlog: what waits for its credit, where the destination keeps that for
             each subscription.
+        cursor: the number of the last message that it was offered, where the
+            destination offers each of them once.
     """
 
     __slots__ = (
@@ -92,6 +95,7 @@ class Subscription:
         "ack",
         "backlog",
         "client",
+        "cursor",
         "deliver",
         "destination",
         "has_turn",
@@ -100,6 +104,7 @@ class Subscription:
         "ready",
         "receiver",
         "unacked",
+        "wants",
     )
 
     def __init__(
@@ -110,6 +115,7 @@ class Subscription:
         receiver: Receiver,
         ack: AckMode,
         prefetch: int,
+        wants: Callable[[Message], bool] | None = None,
     ) -> None:
         self.client = client
         self.id = id
@@ -125,6 +131,8 @@ class Subscription:
         # found the slower the more of them were removed before it.
         self._tags: deque[int] | None = deque() if ack is AckMode.CLIENT else None
         self.backlog: Backlog | None = None
+        self.cursor = 0
+        self.wants = wants
 
     @property
     def has_credit(self) -> bool:
@@ -175,6 +183,24 @@ class Subscription:
         return deliveries
 
 
+def but_own(
+    client: Client, wants: Callable[[Message], bool] | None
+) -> Callable[[Message], bool]:
+    """What a subscription wants that is not to get its own client's messages.
+
+    Args:
+        client: whose it is.
+        wants: what it wants beside that.
+    """
+
+    def wants_others(message: Message) -> bool:
+        # A dead letter has no sender.
+        is_own = getattr(message, "sender", None) is client
+        return not is_own and (wants is None or wants(message))
+
+    return wants_others
+
+
 class Backlog:
     """Held messages that wait for a consumer, in the order of their numbers.
 
@@ -220,6 +246,21 @@ class Backlog:
         if self._returned and self._oldest_is_returned():
             return self._returned[0][1].message
         return self._fresh[0].message if self._fresh else None
+
+    def messages(self) -> list[Message]:
+        """All of them, in no order."""
+        returned = (delivery for _, delivery in self._returned)
+        return [delivery.message for delivery in (*self._fresh, *returned)]
+
+    def take_out(self, messages: set[Message]) -> list[Delivery]:
+        """Take some, wherever they are, oldest first. Looks through all."""
+        taken = [d for d in self._fresh if d.message in messages]
+        self._fresh = deque(d for d in self._fresh if d.message not in messages)
+        taken += [d for _, d in self._returned if d.message in messages]
+        self._returned = [r for r in self._returned if r[1].message not in messages]
+        heapq.heapify(self._returned)
+        self.octets -= sum(delivery.size for delivery in taken)
+        return sorted(taken, key=lambda delivery: delivery.message.number)
 
     def _oldest_is_returned(self) -> bool:
         if not self._fresh:

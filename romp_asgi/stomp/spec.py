@@ -93,6 +93,12 @@ REQUEUE: Final = "requeue"
 REDELIVERED: Final = "redelivered"
 ORIGINAL_DESTINATION: Final = "original-destination"
 
+#: Why a message is a dead letter (RabbitMQ's); when it is too old, in milliseconds
+#: since the epoch (ActiveMQ's); and which user it is for, where that counts (romp's).
+DEATH_REASON: Final = "x-last-death-reason"
+EXPIRES: Final = "expires"
+TO: Final = "to"
+
 #: Headers that the server writes on MESSAGE. A sender's own are dropped, so that
 #: nobody can pass off a message as another's; ``receipt`` and ``transaction``
 #: belong to the SEND alone.

@@ -7,7 +7,7 @@ is right, is looked at in ``World.check`` and against the model.
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from hypothesis import settings, strategies as st
@@ -22,7 +22,12 @@ from romp_asgi.broker import (
     SlowConsumerPolicy,
 )
 from romp_asgi.errors import DestinationFull, MemoryFull, PeerError
-from romp_asgi.stomp.spec import DESTINATION as NAME, ORIGINAL_DESTINATION, AckMode
+from romp_asgi.stomp.spec import (
+    DEATH_REASON,
+    DESTINATION as NAME,
+    ORIGINAL_DESTINATION,
+    AckMode,
+)
 from tests.broker.world import AUTO, CLIENT, QUEUE, TOPIC, Peer, World
 
 LIMITS = BrokerLimits(max_memory=6000)
@@ -30,7 +35,11 @@ LIMITS = BrokerLimits(max_memory=6000)
 POLICIES = {
     "fifo": replace(QUEUE, max_messages=3, dead_letter="dead", max_deliveries=2),
     "latest": replace(
-        QUEUE, max_messages=3, overflow=Overflow.DROP_OLDEST, expiry=10_000
+        QUEUE,
+        max_messages=3,
+        overflow=Overflow.DROP_OLDEST,
+        expiry=10_000,
+        dead_letter="dead",
     ),
     "patient": replace(QUEUE, max_messages=4, overflow=Overflow.BLOCK),
     "dead": replace(QUEUE, max_messages=2, max_deliveries=2),
@@ -345,9 +354,9 @@ class BrokerMachine(RuleBasedStateMachine):
     def pass_time(self, seconds: int) -> None:
         self.world.now += seconds
         count = self.world.broker.expire(self.world.now)
-        for queue in self.queues.values():
+        for name, queue in self.queues.items():
             while queue and 0 < queue[0].expires_at <= self.world.now:
-                self.drop(queue.pop(0), "expired")
+                self.bury(name, queue.pop(0), "expired")
                 count -= 1
         assert count == 0
 
@@ -436,7 +445,7 @@ class BrokerMachine(RuleBasedStateMachine):
         body: str,
         *,
         force: bool = False,
-        original: str | None = None,
+        added: Mapping[str, str] = {},
     ) -> bool:
         """A message has come, or a dead letter; whether it was taken."""
         if not force and not self.has_room_for(destination, 1):
@@ -446,9 +455,7 @@ class BrokerMachine(RuleBasedStateMachine):
         expires_at = self.world.now + policy.expiry / 1000 if policy.expiry else 0
 
         def new_copy() -> Copy:
-            headers = {}
-            if original is not None:
-                headers = {NAME: destination, ORIGINAL_DESTINATION: original}
+            headers = {NAME: destination, **added} if added else {}
             size = Message("", headers, body.encode()).size
             return Copy(body, self.numbers, size, expires_at)
 
@@ -523,14 +530,20 @@ class BrokerMachine(RuleBasedStateMachine):
         for copy in copies:
             if copy in again:
                 continue
-            name = policy.dead_letter
-            if name is None:
-                self.drop(copy, "rejected")
-            elif name == "nowhere" or not self.accept(
-                name, copy.body, original=consumer.destination
-            ):
-                self.drop(copy, "rejected, and no dead letter")
+            reason = "delivery_limit" if requeue else "rejected"
+            self.bury(consumer.destination, copy, reason)
         self.put_back(consumer, again)
+
+    def bury(self, destination: str, copy: Copy, reason: str) -> None:
+        name = policy_of(destination).dead_letter
+        if name is None:
+            self.drop(copy, reason)
+        elif name == "nowhere" or not self.accept(
+            name,
+            copy.body,
+            added={ORIGINAL_DESTINATION: destination, DEATH_REASON: reason},
+        ):
+            self.drop(copy, f"{reason}, and no dead letter")
 
     def drop(self, copy: Copy, reason: str) -> None:
         body, said = self.world.dropped.pop(0)

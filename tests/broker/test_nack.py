@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from romp_asgi.broker import Overflow, Policy
-from romp_asgi.stomp.spec import DESTINATION, ORIGINAL_DESTINATION
+from romp_asgi.stomp.spec import DEATH_REASON, DESTINATION, ORIGINAL_DESTINATION
 from tests.broker.world import CLIENT, INDIVIDUAL, QUEUE, TOPIC, MakeWorld, World
 
 #: A queue whose messages are delivered twice at most.
@@ -139,7 +139,7 @@ def test_ten_deliveries_are_the_default(make_world: MakeWorld) -> None:
     assert world.dropped == []
     peer.nack(10)
     assert inbox == ["a"] * 10
-    assert world.dropped == [("a", "rejected")]
+    assert world.dropped == [("a", "delivery_limit")]
 
 
 def test_a_delivery_that_was_lost_counts(make_world: MakeWorld) -> None:
@@ -217,6 +217,7 @@ def test_a_dead_letter_says_where_it_comes_from(make_world: MakeWorld) -> None:
         DESTINATION: "dead",
         "colour": "blue",
         ORIGINAL_DESTINATION: "q",
+        DEATH_REASON: "rejected",
     }
     # The message that was sent is as it was.
     assert inbox.messages[0].headers == {DESTINATION: "q", **headers}

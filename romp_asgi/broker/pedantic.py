@@ -1,0 +1,60 @@
+"""Queues that look at the time when they deliver: ``pedantic_expiry``."""
+
+from typing_extensions import override
+
+from romp_asgi.broker.clock import STOPPED, Clock
+from romp_asgi.broker.destination import Dropped
+from romp_asgi.broker.lifetimes import is_late
+from romp_asgi.broker.message import Memory, Message
+from romp_asgi.broker.pending import Pending
+from romp_asgi.broker.policy import Policy
+from romp_asgi.broker.queue import Queue
+from romp_asgi.stomp.spec import EXPIRES
+
+
+class PedanticQueue(Queue):
+    """A queue that delivers nothing that is too old.
+
+    What it finds so leaves it at once, and is told of at the next `expire`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        policy: Policy,
+        memory: Memory,
+        dropped: Dropped,
+        *,
+        is_dynamic: bool = False,
+        clock: Clock = STOPPED,
+    ) -> None:
+        super().__init__(
+            name, policy, memory, dropped, is_dynamic=is_dynamic, clock=clock
+        )
+        self._late: list[Message] = []
+
+    @property
+    @override
+    def is_unused(self) -> bool:
+        return super().is_unused and not self._late
+
+    @override
+    def accept(self, message: Message, *, force: bool = False) -> Pending | None:
+        if EXPIRES in message.headers:
+            self._lifetimes.note(message)
+            if is_late(message, self._clock.now()):
+                self._late.append(message)
+                self.accepted += 1
+                return None
+        return super().accept(message, force=force)
+
+    @override
+    def expire(self, now: float) -> list[Message]:
+        late, self._late = self._late, []
+        return late + super().expire(now)
+
+    @override
+    def _pump(self) -> None:
+        # What comes later than this line is a matter of microseconds.
+        self._late += self._lifetimes.take_late(self._backlog, self._clock.now())
+        super()._pump()
