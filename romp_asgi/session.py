@@ -7,7 +7,7 @@ is in its outbox.
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
-from typing import Protocol, assert_never
+from typing import Final, Protocol, assert_never
 
 from romp_asgi.auth import User
 from romp_asgi.broker import Client, Message, Pending
@@ -58,6 +58,10 @@ class Transport(Protocol):
         ...
 
 
+#: Octets that are read from a client that is held and has something to acknowledge.
+_MAX_AHEAD: Final = 65536
+
+
 class Session:
     """One client, from its connection to its end.
 
@@ -79,6 +83,8 @@ class Session:
 
     __slots__ = (
         "__weakref__",
+        "_ahead",
+        "_error",
         "_frames",
         "_held",
         "_is_at_eof",
@@ -128,6 +134,10 @@ class Session:
         self._frames: Iterator[Frame] = iter(())
         self._held: Pending | None = None
         self._is_at_eof = False
+        # While it is held and read from all the same: octets read since, and what was
+        # wrong after the frames that wait.
+        self._ahead: int | None = None
+        self._error: ProtocolError | None = None
 
     # What the transport tells
 
@@ -144,6 +154,8 @@ class Session:
         self.connection.receive_data(data, now)
         if self._held is None:
             self._process()
+        elif self._ahead is not None:
+            self._read_ahead(len(data))
 
     def receive_eof(self) -> None:
         """The client sends nothing more."""
@@ -210,15 +222,55 @@ class Session:
                 except Exception as exc:
                     self.failed(frame, exc)
                 if self._held is not None:
+                    if self._ahead is not None:
+                        self._acknowledge_ahead()
                     return
             try:
-                frames = self.connection.events_received()
+                frames = self._read()
             except ProtocolError as exc:
                 self.end(exc)
                 return
             if not frames:
                 return
             self._frames = iter(frames)
+
+    def _read(self) -> list[Frame]:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+        return self.connection.events_received()
+
+    def _read_ahead(self, size: int) -> None:
+        """Take an acknowledgement of a client that is held, wherever it stands."""
+        assert self._ahead is not None
+        self._ahead += size
+        try:
+            frames = self._read()
+        except ProtocolError as exc:
+            # When what came before it has been processed.
+            self._error = exc
+            frames = []
+        if self._error is not None or self._ahead > _MAX_AHEAD:
+            self.transport.pause_reading()
+        self._frames = iter([*self._frames, *frames])
+        self._acknowledge_ahead()
+
+    def _acknowledge_ahead(self) -> None:
+        """Process the acknowledgements among the frames that wait.
+
+        What the client waits for may be the room that they make.
+        """
+        waiting = []
+        for frame in self._frames:
+            is_ahead = frame.command in spec.ACKNOWLEDGEMENTS
+            if is_ahead and spec.TRANSACTION not in frame.headers:
+                try:
+                    self._handle(frame)
+                except Exception as exc:
+                    self.failed(frame, exc)
+            else:
+                waiting.append(frame)
+        self._frames = iter(waiting)
 
     def _handle(self, frame: Frame) -> None:
         connection = self.connection
@@ -423,7 +475,11 @@ class Session:
             if receipt_id is not None:
                 self.transport.outbox.write(self.connection.receipt(receipt_id))
             return
-        self.hold(pending)
+        if self.client.unacked and self.hub.filters is None:
+            self._held = pending
+            self._ahead = 0
+        else:
+            self.hold(pending)
         pending.then(partial(self.hub.later, partial(self._release, receipt_id)))
 
     def hold(self, pending: Pending) -> None:
@@ -442,7 +498,7 @@ class Session:
 
     def release(self) -> None:
         """What ``hold`` waited for is done; ``resume`` goes on."""
-        self._held = None
+        self._held = self._ahead = None
         self.connection.hear(max(self._now, self._looked_at))
 
     def resume(self) -> None:

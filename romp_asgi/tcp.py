@@ -7,6 +7,9 @@ the last ERROR arrives.
 import asyncio
 import contextlib
 import errno
+import os
+import select
+import socket
 from typing import cast
 
 from romp_asgi.deadline import Deadline
@@ -22,6 +25,12 @@ _LINGER = 2.0
 
 #: Seconds for a client to take what is queued to it when the connection closes.
 _DRAIN = 10.0
+
+#: Seconds between looks at whether a client that we do not read from is still there.
+_WATCH_INTERVAL = 5.0
+
+#: Seconds of silence after which the kernel asks the client's, and between its asking.
+_KEEP_IDLE, _KEEP_INTERVAL, _KEEP_COUNT = 60, 15, 4
 
 #: Pieces larger than this on average are handed over without joining them first.
 _LARGE_PIECE = 8192
@@ -43,9 +52,11 @@ class TcpConnection(asyncio.Protocol):
         "_is_at_eof",
         "_is_closing",
         "_is_finished",
+        "_is_reading",
         "_loop",
         "_session",
         "_transport",
+        "_watch_timer",
         "outbox",
     )
 
@@ -55,7 +66,9 @@ class TcpConnection(asyncio.Protocol):
         self._is_at_eof = False
         self._is_closing = False
         self._is_finished = False
+        self._is_reading = True
         self._end_timer: asyncio.TimerHandle | None = None
+        self._watch_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has come."""
@@ -91,6 +104,7 @@ class TcpConnection(asyncio.Protocol):
             return False
         self._is_at_eof = True
         self._session.receive_eof()
+        self._not_reading()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -99,6 +113,8 @@ class TcpConnection(asyncio.Protocol):
         self._deadline.cancel()
         if self._end_timer is not None:
             self._end_timer.cancel()
+        if self._watch_timer is not None:
+            self._watch_timer.cancel()
         self._session.connection_lost()
 
     def pause_writing(self) -> None:
@@ -123,9 +139,11 @@ class TcpConnection(asyncio.Protocol):
     def pause_reading(self) -> None:
         """Leave what the client sends to the kernel."""
         self._transport.pause_reading()
+        self._not_reading()
 
     def resume_reading(self) -> None:
         """Read again."""
+        self._is_reading = True
         self._transport.resume_reading()
 
     def deadline_changed(self) -> None:
@@ -162,6 +180,42 @@ class TcpConnection(asyncio.Protocol):
     def _has_room(self) -> None:
         self._session.has_room()
 
+    def _not_reading(self) -> None:
+        """Nothing tells any more that the client is gone: look now and then."""
+        self._is_reading = False
+        if self._watch_timer is None:
+            self._watch_timer = self._loop.call_later(_WATCH_INTERVAL, self._watch)
+
+    def _watch(self) -> None:
+        self._watch_timer = None
+        if self._is_closing or self._is_reading:
+            return
+        if _is_reset(self._transport.get_extra_info("socket")):
+            self._transport.abort()
+        else:
+            self._not_reading()
+
+
+def _is_reset(sock: socket.socket) -> bool:
+    """Whether the other end of a socket is gone for good."""
+    poll = select.poll()
+    poll.register(sock.fileno(), 0)
+    return bool(poll.poll(0))  # an error or a hang-up, which are always told
+
+
+def _keep_alive(listener: socket.socket) -> None:
+    """Let the kernel find out about clients that went without a word."""
+    # The loop's own socket objects may not let options be set.
+    with socket.socket(fileno=os.dup(listener.fileno())) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in (
+            ("TCP_KEEPIDLE", _KEEP_IDLE),
+            ("TCP_KEEPINTVL", _KEEP_INTERVAL),
+            ("TCP_KEEPCNT", _KEEP_COUNT),
+        ):
+            if hasattr(socket, name):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
 
 async def listen(
     hub: Hub, address: str, port: int, *, is_admin: bool
@@ -179,11 +233,14 @@ async def listen(
     """
     loop = asyncio.get_running_loop()
     try:
-        return await loop.create_server(
+        server = await loop.create_server(
             lambda: TcpConnection(hub, is_admin=is_admin), address, port, backlog=1024
         )
     except OSError as exc:
         raise start_error(address, port, exc) from exc
+    for listener in server.sockets:
+        _keep_alive(listener)
+    return server
 
 
 def start_error(address: str, port: int, error: OSError) -> StartError:

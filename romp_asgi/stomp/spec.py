@@ -58,6 +58,9 @@ BODY_COMMANDS: Final = frozenset({Command.SEND, Command.MESSAGE, Command.ERROR})
 #: Frames that open a session; they are read before a version is agreed on.
 CONNECT_COMMANDS: Final = frozenset({Command.CONNECT, Command.STOMP})
 
+#: What a client does with a message it was given.
+ACKNOWLEDGEMENTS: Final = frozenset({Command.ACK, Command.NACK})
+
 #: "… in all frames other than the CONNECT and CONNECTED frames" header values are
 #: escaped. STOMP is not named there, but § CONNECT or STOMP Frame has servers
 #: "handle a STOMP frame in the same manner as a CONNECT frame", and the clients
