@@ -17,13 +17,14 @@ from starlette.types import Message, Receive, Scope, Send
 
 from romp_asgi.broker import Client
 from romp_asgi.config import Config
-from romp_asgi.errors import RompError
+from romp_asgi.errors import LocalProtocolError, RompError
 from romp_asgi.filters.chain import FilterChain, FilterFunction, StompFilter
 from romp_asgi.filters.http import HttpFilter, HttpFilters, HttpFunction
 from romp_asgi.hub import SWEEP_INTERVAL, Hub
 from romp_asgi.local import LocalSubscription, outgoing
 from romp_asgi.routes.pages import Pages
 from romp_asgi.routes.websocket import WebSocketEndpoint
+from romp_asgi.stomp.spec import TO
 from romp_asgi.tcp import listen, peer_name
 
 logger = logging.getLogger(__name__)
@@ -265,6 +266,8 @@ class Romp:
         destination: str,
         body: bytes | str = b"",
         headers: Mapping[str, str] | None = None,
+        *,
+        user: str | None = None,
     ) -> None:
         """Send a message, as a client's SEND would; returns once it is accepted.
 
@@ -274,12 +277,22 @@ class Romp:
             destination: the name; its blocks do not hold for application code.
             body: octets, or text, which is sent as UTF-8.
             headers: more headers; those that are the server's to write are ignored.
+            user: the only one to get it, by name; the destination must have
+                ``sub_by_user``. It is the header ``to``.
 
         Raises:
+            LocalProtocolError: if ``user`` is given and would not be heeded.
             UnknownDestination: if there is none of that name.
             DestinationFull: if a queue is full that does not block.
             MessageTooLarge: if the body is over a limit.
         """
+        if user is not None:
+            if not user or not self._hub.broker.is_by_user(destination):
+                raise LocalProtocolError(
+                    f"a message cannot be for the user {user!r} alone: "
+                    f"{destination} must have sub_by_user, and the user a name"
+                )
+            headers = {**(headers or {}), TO: user}
         message = outgoing(destination, body, headers)
         now = asyncio.get_running_loop().time()
         pending = self._hub.broker.send(self._local, message, now)

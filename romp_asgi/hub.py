@@ -12,6 +12,7 @@ from romp_asgi.auth import Authenticator
 from romp_asgi.broker import (
     Broker,
     BrokerLimits,
+    Clock,
     Kind,
     Message,
     Overflow,
@@ -82,6 +83,8 @@ class Hub:
             ),
             dropped=self._dropped,
             first_number=int(time.time() * 1000),
+            # The loop's clock, too, is the monotonic one.
+            clock=Clock(time.monotonic, time.time),
         )
         self.authenticator = Authenticator(config)
         self.flusher = Flusher()
@@ -154,14 +157,18 @@ class Hub:
 
 def policy(config: DestinationConfig) -> Policy:
     """The broker's view of a destination's table."""
-    kind = Kind.TOPIC if config.kind == "topic" else Kind.QUEUE
     return Policy(
-        kind=kind,
+        kind=Kind(config.kind),
+        name=config.name,
         max_connections=config.max_connections,
         max_messages=config.max_messages,
         max_message_size=config.max_message_size or None,
         expiry=config.expiry,
+        pedantic_expiry=config.pedantic_expiry,
         auto_ack=config.auto_ack,
+        filter_self=config.filter_self,
+        sub_by_user=config.sub_by_user,
+        min_delivery=config.min_delivery,
         overflow=Overflow(config.overflow),
         slow_consumer=SlowConsumerPolicy(config.slow_consumer),
         max_deliveries=config.max_deliveries,

@@ -204,8 +204,12 @@ class Session:
         self.end(ShuttingDown())
 
     def cut_off(self, error: PeerError | None) -> None:
-        """End the client, in the next pass of the loop."""
-        self.hub.later(partial(self.end, error))
+        """End the client, in the next pass of the loop.
+
+        With ``close_on_error = false`` it is only told, if the error is not fatal.
+        """
+        closes = error is None or error.fatal or self.hub.config.close_on_error
+        self.hub.later(partial(self.end if closes else self._tell, error))
 
     def abort(self) -> None:
         """Close at once."""
@@ -278,7 +282,13 @@ class Session:
         if command is not Command.SEND or connection.state is not State.CONNECTED:
             if connection.state is State.CLOSED:
                 return
-            connection.check(frame)
+            try:
+                connection.check(frame)
+            except HeaderError:
+                if command is Command.SUBSCRIBE:
+                    # "subs flup" goes before the header that is missing, as in romp.
+                    self.hub.broker.check_subscriptions(self.client)
+                raise
             if self.user is None and command in spec.CONNECT_COMMANDS:
                 self._log_in(frame)
                 return
@@ -324,6 +334,7 @@ class Session:
 
     def _logged_in(self, frame: Frame, user: User) -> None:
         self.user = user
+        self.client.user = user.name
         self.is_admin = self.is_admin or user.is_admin
         self._handle(frame)
 
@@ -345,7 +356,12 @@ class Session:
             closes = error.fatal or self.hub.config.close_on_error
         if closes:
             self.end(error)
-        elif not self.is_closed():
+        else:
+            self._tell(error)
+
+    def _tell(self, error: PeerError | None) -> None:
+        """Send an ERROR after which the connection stays open."""
+        if error is not None and not self.is_closed():
             self.transport.outbox.write(self.connection.error(error))
 
     # What a frame on its way through the filters asks
@@ -427,8 +443,11 @@ class Session:
 
     def _acknowledge(self, frame: Frame, *, is_ack: bool) -> Pending | None:
         headers = frame.headers
-        tag = self.tag(headers[self.connection.version.ack_header])
+        ack_id = headers[self.connection.version.ack_header]
+        tag = self.tag(ack_id)
         if tag is None:
+            if self._is_auto_ack(headers.get(spec.SUBSCRIPTION)):
+                raise UnknownAck(ack_id)
             return None
         return self.hub.broker.acknowledge(
             self.client,
@@ -438,6 +457,18 @@ class Session:
             requeue=headers.get(spec.REQUEUE) != "false",
             transaction=headers.get(spec.TRANSACTION),
         )
+
+    def _is_auto_ack(self, id: str | None) -> bool:
+        """Whether a message that nobody waits for is of a destination of ``auto_ack``.
+
+        Args:
+            id: the subscription that the client names; without one, it must be so of
+                all that it has.
+        """
+        subscriptions = self.client.subscriptions
+        named = subscriptions if id is None else [id] if id in subscriptions else []
+        policies = [subscriptions[each].destination.policy for each in named]
+        return bool(policies) and all(policy.auto_ack for policy in policies)
 
     def tag(self, ack_id: str) -> int | None:
         """The delivery that an ACK or NACK names, as `MessageReceiver` wrote it.

@@ -264,11 +264,7 @@ def test_config_of_romp() -> None:
         "pid_file",
         "downstreams",
         "[destinations.memq] filter",
-        "[destinations.memq] filter_self",
-        "[destinations.memq] sub_by_user",
-        "[destinations.memq] min_delivery",
         "[destinations.memq] stats",
-        "[destinations.memtop] pedantic_expiry",
     ]
 
 
@@ -826,6 +822,14 @@ def test_origins(text: str | None, origins: set[str] | None) -> None:
             {"destinations": {"/a": {"type": "queue", "min_delivery": 1}}},
             '[destinations."/a"] min_delivery: no effect with type',
         ),
+        (
+            {"destinations": {"a": {"sub_by_user": True}}},
+            "[destinations.a] sub_by_user: without logins, users are who they say",
+        ),
+        (
+            {"destinations": {"a": {"sub_by_user": True}}, "user_file": "x"},
+            None,
+        ),
         ({"heart_beat_write_max": 0}, None),
         ({"login": "a", "passcode": "b"}, None),
     ],
@@ -845,8 +849,8 @@ def test_warnings(table: dict[str, object], warning: str | None) -> None:
         ({"downstreams": {"edge": {}}}, ["downstreams"]),
         ({"destinations": {"a": {"min_delivery": 0}}}, []),
         (
-            {"destinations": {"a": {"min_delivery": 1}}},
-            ["[destinations.a] min_delivery"],
+            {"destinations": {"a": {"stats": True}}},
+            ["[destinations.a] stats"],
         ),
         (
             {"access_log": "Off", "destinations": {"/b": {"stats": True}, "a": {}}},

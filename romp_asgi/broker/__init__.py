@@ -7,6 +7,7 @@ back at once: they schedule. So between two calls the broker is consistent.
 
 from romp_asgi.broker.broker import Broker, BrokerLimits
 from romp_asgi.broker.client import Client
+from romp_asgi.broker.clock import Clock
 from romp_asgi.broker.destination import Destination
 from romp_asgi.broker.message import Message
 from romp_asgi.broker.pending import Pending
@@ -17,6 +18,7 @@ __all__ = [
     "Broker",
     "BrokerLimits",
     "Client",
+    "Clock",
     "Delivery",
     "Destination",
     "Kind",

@@ -259,8 +259,7 @@ class Broker:
         """
         if id in client.subscriptions:
             raise DuplicateSubscription(id)
-        if len(client.subscriptions) >= self.limits.max_subs:
-            raise SubscriptionsFull("max_subs", self.limits.max_subs)
+        self.check_subscriptions(client)
         target = self._find(destination)
         policy = target.policy
         try:
@@ -288,6 +287,16 @@ class Broker:
             self._end([previous])
             previous.receiver.cut_off(Replaced(target.name))
         return subscription
+
+    def check_subscriptions(self, client: Client) -> None:
+        """Whether a client may have one more.
+
+        Raises:
+            SubscriptionsFull: if not.
+        """
+        limit = self.limits.max_subs
+        if len(client.subscriptions) >= limit:
+            raise SubscriptionsFull("max_subs", limit)
 
     @staticmethod
     def _previous(client: Client, destination: Destination) -> Subscription | None:

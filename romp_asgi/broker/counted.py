@@ -151,22 +151,29 @@ class Counted(Destination):
 
     @override
     def resume(self, subscription: Subscription) -> None:
+        self._join(subscription)
+        self._pump()
+
+    def _join(self, subscription: Subscription) -> None:
+        """A subscription may have credit: then it is offered the head, as all others.
+
+        Before anything leaves: or it would miss what leaves at once.
+        """
         if subscription.has_turn or not subscription.has_credit:
             return
         subscription.has_turn = True
         self._available[subscription] = None
         head = self._offered
-        if head is not None and not self._is_late(head):
-            # All others have been offered it already.
-            if subscription.cursor < head.message.number:
-                self._offer(subscription, head)
-            self._pump()
+        if head is None or subscription.cursor >= head.message.number:
+            return
+        if not self._is_late(head):
+            self._offer(subscription, head)
 
     @override
     def settle(self, deliveries: list[Delivery]) -> Pending | None:
         for delivery in deliveries:
             self._release(delivery).count += 1
-        self._pump()
+        self._answered(deliveries)
         return None
 
     @override
@@ -187,8 +194,15 @@ class Counted(Destination):
                 assert entry is self._entries[0]
                 self._leave()
                 dead.append(delivery)
-        self._pump()
+        self._answered(deliveries)
         return dead
+
+    def _answered(self, deliveries: list[Delivery]) -> None:
+        """A subscription has answered, and has credit again for what comes now."""
+        for subscription in {delivery.subscription for delivery in deliveries}:
+            assert subscription is not None
+            self._join(subscription)
+        self._pump()
 
     @override
     def expire(self, now: float) -> list[Message]:
@@ -219,16 +233,16 @@ class Counted(Destination):
         entries = self._entries
         while entries:
             head = entries[0]
-            if head is not self._offered:
-                if self._is_late(head):
-                    self._late.append(self._leave().message)
-                    continue
+            if head.count >= self.policy.min_delivery:
+                self._leave()
+            elif self._is_late(head):
+                self._late.append(self._leave().message)
+            elif head is self._offered:
+                break
+            else:
                 self._offered = head
                 for subscription in list(self._available):
                     self._offer(subscription, head)
-            if head.count < self.policy.min_delivery:
-                break
-            self._leave()
         self._room.freed(self.policy, len(entries))
 
     def _offer(self, subscription: Subscription, entry: _Entry) -> None:

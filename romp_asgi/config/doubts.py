@@ -49,11 +49,7 @@ NOT_YET_IN_USE: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         "destinations": frozenset(
             {
                 "filter",
-                "filter_self",
-                "min_delivery",
-                "pedantic_expiry",
                 "stats",
-                "sub_by_user",
             }
         ),
     }
@@ -112,6 +108,16 @@ def doubts(file: str, config: "Config") -> list[str]:
         for key, table in config.destinations.items()
         if table.type is not None and table.min_delivery
     )
+    has_login = config.login is not None and config.passcode is not None
+    if not has_login and config.user_file is None and config.secret is None:
+        found += (
+            (
+                ("destinations", key, "sub_by_user"),
+                "without logins, users are who they say",
+            )
+            for key, table in config.destinations.items()
+            if table.sub_by_user
+        )
     return [f"{file}: {show_place(place)}: {reason}" for place, reason in found]
 
 

@@ -1,19 +1,24 @@
 """A broker, its clients and a time that tests move by hand."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from romp_asgi.broker import (
     Broker,
     BrokerLimits,
     Client,
+    Clock,
     Delivery,
     Kind,
     Message,
     Pending,
     Policy,
 )
+from romp_asgi.broker.by_user import Mailboxes
+from romp_asgi.broker.counted import Counted, _Copy, _Entry
 from romp_asgi.broker.queue import Queue
+from romp_asgi.broker.subscription import Backlog
 from romp_asgi.broker.topic import Topic
 from romp_asgi.broker.transaction import ACK_SIZE, Send
 from romp_asgi.errors import PeerError
@@ -26,6 +31,10 @@ INDIVIDUAL: Final = AckMode.CLIENT_INDIVIDUAL
 
 TOPIC: Final = Policy(kind=Kind.TOPIC)
 QUEUE: Final = Policy(kind=Kind.QUEUE, expiry=0)
+COUNTED: Final = Policy(kind=Kind.COUNTED, expiry=0, min_delivery=2)
+
+#: The wall clock's time when the broker's is 0.
+EPOCH: Final = 1_700_000_000.0
 
 
 def is_done(pending: Pending | None) -> bool:
@@ -107,9 +116,10 @@ class Peer:
         ack: AckMode = AUTO,
         prefetch: int | None = None,
         room: int | None = None,
+        wants: Callable[[Message], bool] | None = None,
     ) -> Inbox:
         inbox = Inbox(room)
-        self.broker.subscribe(self.client, id, destination, inbox, ack, prefetch)
+        self.broker.subscribe(self.client, id, destination, inbox, ack, prefetch, wants)
         return inbox
 
     def unsubscribe(self, id: str = "1") -> None:
@@ -180,11 +190,15 @@ class World:
                 (message.body.decode(), reason)
             ),
             first_number=first_number,
+            clock=Clock(lambda: self.now, lambda: EPOCH + self.now),
         )
         self._peers: list[Peer] = []
 
-    def peer(self, *, is_web: bool = False, is_local: bool = False) -> Peer:
+    def peer(
+        self, *, is_web: bool = False, is_local: bool = False, user: str = ""
+    ) -> Peer:
         peer = Peer(self, Client(is_web=is_web, is_local=is_local))
+        peer.client.user = user
         self._peers.append(peer)
         return peer
 
@@ -206,15 +220,17 @@ class World:
         )
 
     def drain(self, destination: str) -> list[str]:
-        """Take all that waits in a queue, as someone who comes and goes."""
+        """Take all that waits, as someone, or several, who come and go."""
+        policy = self.broker.destinations[destination].policy
+        count = policy.min_delivery if policy.kind is Kind.COUNTED else 1
         peer = self.peer(is_local=True)
-        inbox = peer.subscribe(destination)
+        inboxes = [peer.subscribe(destination, str(id)) for id in range(count)]
         peer.leave()
-        return list(inbox)
+        return list(inboxes[0])
 
     def check(self) -> None:
         """What holds between any two calls, whatever was done before."""
-        held: list[Delivery] = []
+        held: list[Delivery | _Entry] = []
         for peer in self._peers:
             client = peer.client
             subscriptions = client.subscriptions.values()
@@ -227,22 +243,63 @@ class World:
                 assert destination is self.broker.destinations[destination.name]
                 if isinstance(destination, Queue):
                     # Either nothing waits or nobody has credit.
-                    assert not (len(destination) and subscription.has_credit)
+                    assert not (len(destination._backlog) and subscription.has_credit)
+                if not isinstance(destination, Topic):
                     assert subscription.has_turn == subscription.has_credit
+                if isinstance(destination, Counted) and subscription.has_credit:
+                    # It has been offered the head.
+                    head = destination._offered
+                    assert head is None or subscription.cursor >= head.message.number
+                if isinstance(destination, Mailboxes) and subscription.has_credit:
+                    assert client.is_local or client.user not in destination._boxes
                 if subscription.backlog is not None:
                     waiting = [*subscription.backlog._fresh]
                     waiting += [d for _, d in subscription.backlog._returned]
                     assert subscription.backlog.octets == sum(d.size for d in waiting)
                     held += waiting
         for destination in self.broker.destinations.values():
+            backlogs: list[Backlog] = []
+            length = 0
             if isinstance(destination, Queue):
-                waiting = [*destination._backlog._fresh]
-                waiting += [d for _, d in destination._backlog._returned]
-                assert len(waiting) == len(destination)
-                assert destination._backlog.octets == sum(d.size for d in waiting)
+                backlogs.append(destination._backlog)
+            if isinstance(destination, Mailboxes):
+                backlogs += destination._boxes.values()
+                assert all(map(len, destination._boxes.values()))
+            if isinstance(destination, Counted):
+                entries = destination._entries
+                length += len(entries)
+                numbers = [entry.message.number for entry in entries]
+                assert numbers == sorted(set(numbers))
+                assert all(entry.is_listed for entry in entries)
+                # Only the head was given to anyone, and not often enough.
+                assert not any(e.holders or e.count for e in list(entries)[1:])
+                if entries:
+                    assert entries[0].count < destination.policy.min_delivery
+                    assert destination._offered in (None, entries[0])
+                else:
+                    assert destination._offered is None
+                held += entries
+            for backlog in backlogs:
+                waiting = [*backlog._fresh]
+                waiting += [d for _, d in backlog._returned]
+                length += len(waiting)
+                assert backlog.octets == sum(d.size for d in waiting)
                 # A message that waits keeps nobody that had it.
                 assert [d.subscription for d in waiting] == [None] * len(waiting)
                 held += waiting
+            assert length == len(destination)
+            copies = [
+                delivery
+                for peer in self._peers
+                for delivery in peer.client.unacked.values()
+                if isinstance(delivery, _Copy)
+                and delivery.subscription is not None
+                and delivery.subscription.destination is destination
+            ]
+            holders = Counter(copy.entry for copy in copies)
+            assert all(entry.holders == count for entry, count in holders.items())
+            # What has left is held as long as somebody has it.
+            held += [entry for entry in holders if not entry.is_listed]
             assert destination.connections == sum(
                 subscription.destination is destination
                 for peer in self._peers
@@ -259,7 +316,13 @@ class World:
             assert not peer.client.transactions
         self.check()
         for name, destination in list(self.broker.destinations.items()):
+            if isinstance(destination, Mailboxes):
+                for user in list(destination._boxes):
+                    peer = self.peer(user=user)
+                    peer.subscribe(name)
+                    peer.leave()
             self.drain(name)
+            assert not destination.users
             if isinstance(destination, Topic):
                 assert not destination._plain
                 assert not destination._acknowledging
