@@ -1,6 +1,6 @@
 """The broker: who may send and subscribe where, and what becomes of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from romp_asgi.broker.client import Client
@@ -57,6 +57,7 @@ class Broker:
             that are made on first use, and the first that matches counts.
         limits: what clients may take.
         dropped: told of each message that is lost by a policy, and why.
+        created: told of each name that is made from a template.
         first_number: what message-ids count from.
 
     Attributes:
@@ -68,12 +69,14 @@ class Broker:
         destinations: Mapping[str, Policy],
         limits: BrokerLimits | None = None,
         dropped: Dropped = lambda message, reason: None,
+        created: Callable[[str], None] = lambda name: None,
         first_number: int = 0,
     ) -> None:
         self.limits = limits or BrokerLimits()
         self.memory = Memory(self.limits.max_memory)
         self.last_number = first_number
         self._dropped = dropped
+        self._created = created
         self.destinations: dict[str, Destination] = {}
         self._templates = [
             (compile_pattern(key), policy)
@@ -152,6 +155,7 @@ class Broker:
                     raise TooManyDestinations(name, limit)
                 destination = self._make(name, policy, is_dynamic=True)
                 self.destinations[name] = destination
+                self._created(name)
                 return destination
         raise UnknownDestination(name)
 

@@ -14,6 +14,7 @@ class Client:
         is_local: application code in the process, for which no blocks hold.
 
     Attributes:
+        user: who it has logged in as; empty for nobody.
         subscriptions: by id.
         transactions: those that are open, by id.
         unacked: what it was given and has not acknowledged, by tag.
@@ -27,11 +28,13 @@ class Client:
         "subscriptions",
         "transactions",
         "unacked",
+        "user",
     )
 
     def __init__(self, *, is_web: bool = False, is_local: bool = False) -> None:
         self.is_web = is_web
         self.is_local = is_local
+        self.user = ""
         self.subscriptions: dict[str, Subscription] = {}
         self.transactions: dict[str, Transaction] = {}
         self.unacked: dict[int, Delivery] = {}
