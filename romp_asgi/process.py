@@ -49,17 +49,17 @@ def raise_open_files(wanted: int) -> None:
     """
     if sys.platform == "win32":
         return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # Unlimited is a number of its own kind, below all others or above.
-    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    if soft not in (resource.RLIM_INFINITY, most) and soft < most:
-        try:
+    try:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        if soft != resource.RLIM_INFINITY and soft < most:
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-        except (OSError, ValueError) as exc:
-            logger.warning("the limit of open files stays as it is: %s", exc)
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    allowed = "unlimited" if soft == resource.RLIM_INFINITY else soft
-    logger.info("open files: %s are allowed, %d are wanted", allowed, wanted)
+            soft = most
+    except (OSError, ValueError) as exc:
+        logger.warning("the limit of open files stays as it is: %s", exc)
+        return
+    allowed = "any number" if soft == resource.RLIM_INFINITY else soft
+    logger.info("open files: %s, of %d that were asked for", allowed, wanted)
 
 
 def notify(state: str) -> None:
