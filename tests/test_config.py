@@ -278,17 +278,17 @@ def test_config_of_romp() -> None:
 
 #: Every key of romp 0.5.2, and the two that stand misspelled in its own files.
 ROMP_KEYS = """
-    name bind_address admin_bind_address ports admin_port socket_addresses login passcode
-    user_file secret secret_timeout pid_file enable_admin enable_console max_message_size
-    max_headers max_header_len max_subs rlimit_nofile request_client_buffer
+    name bind_address admin_bind_address ports admin_port socket_addresses login
+    passcode user_file secret secret_timeout pid_file enable_admin enable_console
+    max_message_size max_headers max_header_len max_subs rlimit_nofile request_client_buffer
     response_client_buffer access_log heart_beat_read heart_beat_write_min
     heart_beat_write_max websockets websockets_origin server_flags server_flgas
     destinations downstreams
 """
 ROMP_DESTINATION_KEYS = """
     name max_connections max_messages expiry pedantic_expiry pedantic_expires filter
-    filter_self sub_by_user auto_ack max_message_size min_delivery write_block read_block
-    web_write_block web_read_block stats
+    filter_self sub_by_user auto_ack max_message_size min_delivery write_block
+    read_block web_write_block web_read_block stats
 """
 ROMP_DOWNSTREAM_KEYS = "name address login passcode destinations local_destinations"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 
 from romp_asgi import Config, Romp
 from romp_asgi.broker import Message, Pending
@@ -206,6 +207,21 @@ async def test_without_the_key_there_is_nothing(tmp_path: Path) -> None:
     async with running(server):
         assert server._hub.message_log is None
         assert not writers()
+
+
+def test_without_lifespan_it_is_opened_by_the_first_client(tmp_path: Path) -> None:
+    server = romp(tmp_path)
+    client = TestClient(server)
+    with client.websocket_connect("/") as websocket:
+        websocket.send_text("CONNECT\naccept-version:1.2\nhost:x\n\n\0")
+        websocket.receive_text()
+        websocket.send_text(send("x", "r").replace("^@", "\0"))
+        assert websocket.receive_text().startswith("RECEIPT")
+    assert bodies(tmp_path) == [b"x"]
+    (thread,) = writers()
+    assert isinstance(thread, writer.Writer)
+    thread.end()
+    thread.join(5)
 
 
 # A file that cannot be opened
