@@ -152,6 +152,17 @@ def test_the_service_manager_hears_of_start_and_stop(
         assert manager.recv(100) == b"STOPPING=1"
 
 
+def test_what_the_service_manager_hears(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(f"\0romp-{os.getpid()}-own")
+        manager.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", f"@romp-{os.getpid()}-own")
+        notify("STATUS=well")
+        assert manager.recv(100) == b"STATUS=well"
+
+
 @pytest.mark.parametrize("address", [None, "", "vsock:2:1", "/nowhere/notify"])
 def test_without_a_service_manager_nobody_hears(
     address: str | None, monkeypatch: pytest.MonkeyPatch

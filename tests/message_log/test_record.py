@@ -177,10 +177,18 @@ def test_damage_at_the_end_is_not_torn(tmp_path: Path) -> None:
 
 def test_what_is_far_behind_damage_is_found(tmp_path: Path) -> None:
     # The record lies across the end of what is searched at a time.
-    junk = record()[:-1] + b"MSG 1 2 3\n" * 210_000
+    junk = b"X" + record()[:-1] + b"MSG 1 2 3\n" * 210_000
     parts = read_back(tmp_path, junk + record() + record())
     assert [type(part) for part in parts] == [Damage, Record, Record]
     assert parts[0].size == len(junk)
+
+
+def test_a_frame_that_is_none_of_the_log_is_damage(tmp_path: Path) -> None:
+    frame = b"BEGIN\ntransaction:t\n\n"
+    line = b"MSG 1 %d 0 2025-01-01T00:00:00.000Z \n" % len(frame)
+    (damage,) = read_back(tmp_path, line + frame + b"\0\n")
+    assert isinstance(damage, Damage)
+    assert "no SEND" in damage.reason
 
 
 def test_an_empty_file_has_nothing(tmp_path: Path) -> None:
