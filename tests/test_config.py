@@ -282,7 +282,8 @@ ROMP_KEYS = """
     passcode user_file secret secret_timeout pid_file enable_admin enable_console
     max_message_size max_headers max_header_len max_subs rlimit_nofile
     request_client_buffer response_client_buffer access_log heart_beat_read
-    heart_beat_write_min heart_beat_write_max websockets websockets_origin server_flags server_flgas
+    heart_beat_write_min heart_beat_write_max websockets websockets_origin
+    server_flags server_flgas
     destinations downstreams
 """
 ROMP_DESTINATION_KEYS = """
