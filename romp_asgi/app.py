@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import Message, Receive, Scope, Send
 
+from romp_asgi.access_log import open_logger
 from romp_asgi.broker import Client
 from romp_asgi.config import Config
 from romp_asgi.errors import LocalProtocolError, RompError
@@ -22,6 +23,7 @@ from romp_asgi.filters.chain import FilterChain, FilterFunction, StompFilter
 from romp_asgi.filters.http import HttpFilter, HttpFilters, HttpFunction
 from romp_asgi.hub import SWEEP_INTERVAL, Hub
 from romp_asgi.local import LocalSubscription, outgoing
+from romp_asgi.process import pid_file, raise_open_files
 from romp_asgi.routes.pages import Pages
 from romp_asgi.routes.websocket import WebSocketEndpoint
 from romp_asgi.stomp.spec import TO
@@ -66,6 +68,10 @@ class Romp:
         self.on_start: Callable[[], None] = lambda: None
         self._listeners = self.config.opened(embedded=not stand_alone)
         self._hub = Hub(self.config)
+        open_logger(self.config.access_log)
+        # The process of somebody else's application is not ours to change unasked.
+        named = self.config.model_fields_set
+        self._raises_limit = stand_alone or "rlimit_nofile" in named
         self._filters = FilterChain()
         self._http_filters = HttpFilters()
         self._local = Client(is_local=True)
@@ -127,14 +133,17 @@ class Romp:
             app: that application; not used.
 
         Raises:
-            StartError: if a listener cannot be opened. Nothing is left open.
+            StartError: if a listener cannot be opened.
+            LogFileError: if the message log cannot be. Nothing is left open.
         """
         hub = self._hub
         self._has_lifespan = True
         self._start_filters()
-        hub.is_stopping = False
         servers: list[asyncio.Server] = []
         try:
+            if self._raises_limit:
+                raise_open_files(self.config.rlimit_nofile)
+            hub.start()
             for address, port, is_admin in self._listeners:
                 server = await listen(hub, address, port, is_admin=is_admin)
                 servers.append(server)
@@ -143,8 +152,9 @@ class Romp:
                 addresses = self.admin_addresses if is_admin else self.addresses
                 addresses.append(peer_name((host, bound)))
             self._start_sweeper()
-            self.on_start()
-            yield
+            with pid_file(self.config.pid_file):
+                self.on_start()
+                yield
         finally:
             logger.info("shutting down")
             for server in servers:
@@ -174,6 +184,7 @@ class Romp:
                 started = True
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
+                logger.info("shutdown requested")
         except RompError as exc:
             if started:
                 raise
@@ -187,6 +198,7 @@ class Romp:
         self._hub.filters = self._filters if len(self._filters) else None
 
     def _start_without_lifespan(self) -> None:
+        self._hub.start()
         self._has_lifespan = True
         self._start_filters()
         missing = ""
@@ -285,6 +297,7 @@ class Romp:
             UnknownDestination: if there is none of that name.
             DestinationFull: if a queue is full that does not block.
             MessageTooLarge: if the body is over a limit.
+            NotLogged: if there is a message log, and it cannot be written.
         """
         if user is not None:
             if not user or not self._hub.broker.is_by_user(destination):
@@ -300,6 +313,8 @@ class Romp:
             done = asyncio.Event()
             pending.then(done.set)
             await done.wait()
+            if pending.error is not None:
+                raise pending.error
 
     def subscribe(self, destination: str) -> LocalSubscription:
         """Receive the messages of a destination.

@@ -1,4 +1,4 @@
-"""The command line: ``romp-asgi serve``, ``romp-asgi check``, ``romp-asgi passwd``."""
+"""The command line: ``romp-asgi serve``, ``check``, ``passwd`` and ``replay``."""
 
 import sys
 from pathlib import Path
@@ -8,6 +8,7 @@ import click
 
 from romp_asgi import __version__
 from romp_asgi.commands.passwd import passwd
+from romp_asgi.commands.replay import replay
 from romp_asgi.config import Config, find, load, not_yet_in_use
 from romp_asgi.errors import RompError
 
@@ -21,6 +22,7 @@ def main() -> None:
 
 
 main.add_command(passwd)
+main.add_command(replay)
 
 
 @main.command()

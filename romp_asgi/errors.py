@@ -5,6 +5,7 @@ RompError
 ├── ConfigErrors(errors)                   a config that cannot be used: all of its
 ├── ConfigError(file, table, key, reason)  … single errors
 ├── StartError(address, reason)            a listener that cannot be opened
+├── LogFileError(path, reason)             a message log that cannot be opened
 ├── LocalProtocolError                     our own misuse: a bug
 └── PeerError                              what a peer is told in an ERROR frame
     ├── ProtocolError                      the peer broke STOMP
@@ -28,6 +29,7 @@ RompError
     │   ├── NameRequired, Replaced         where each user has one subscription
     │   ├── SlowConsumer                   a client that does not keep up
     │   └── ShuttingDown
+    ├── NotLogged(is_accepted)             a message that is not in the message log
     ├── FilterError(reply, log, fatal)     application code refuses a frame
     └── InternalError                      a bug of ours, without its detail
 ```
@@ -112,6 +114,23 @@ class StartError(RompError):
 
     def __str__(self) -> str:
         return f"cannot listen on {self.address}: {self.reason}"
+
+
+class LogFileError(RompError):
+    """A message log that cannot be opened.
+
+    Args:
+        path: as the config has it.
+        reason: why not, in the operating system's words.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"cannot write the message log {self.path}: {self.reason}"
 
 
 class PeerError(RompError):
@@ -539,6 +558,23 @@ class ShuttingDown(BrokerError):
 
     def __str__(self) -> str:
         return "The server is shutting down."
+
+
+class NotLogged(PeerError):
+    """A message that the message log could not take.
+
+    Args:
+        is_accepted: whether its destination has it nevertheless.
+    """
+
+    def __init__(self, *, is_accepted: bool) -> None:
+        super().__init__(is_accepted)
+        self.is_accepted = is_accepted
+
+    def __str__(self) -> str:
+        if self.is_accepted:
+            return "The message was accepted, but could not be written to the log yet."
+        return "The message was not accepted, because it could not be logged."
 
 
 class InternalError(PeerError):

@@ -6,6 +6,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from romp_asgi.auth import Authenticator
@@ -21,6 +22,7 @@ from romp_asgi.broker import (
 )
 from romp_asgi.config import Config, DestinationConfig
 from romp_asgi.filters.chain import FilterChain
+from romp_asgi.message_log import LoggedBroker, MessageLog
 from romp_asgi.outbox import Flusher
 from romp_asgi.stomp import HeartBeat, Limits
 
@@ -46,6 +48,7 @@ class Hub:
         authenticator: tells whether a login is good.
         filters: the filters that frames pass; None if there are none, which costs
             nothing.
+        message_log: where what is accepted is logged; None if it is not.
         sessions: those that are connected.
         is_stopping: whether no more are taken.
     """
@@ -69,7 +72,12 @@ class Hub:
             min(config.heart_beat_write_min, config.heart_beat_write_max),
             config.heart_beat_read,
         )
-        self.broker = Broker(
+        self.message_log: MessageLog | None = None
+        make_broker: Callable[..., Broker] = Broker
+        if config.message_log is not None:
+            self.message_log = MessageLog(config.message_log, config)
+            make_broker = partial(LoggedBroker, self.message_log)
+        self.broker = make_broker(
             {key: policy(table) for key, table in config.destinations.items()},
             BrokerLimits(
                 max_subs=config.max_subs,
@@ -82,6 +90,7 @@ class Hub:
                 prefetch_count=config.prefetch_count,
             ),
             dropped=self._dropped,
+            created=self._created,
             first_number=int(time.time() * 1000),
             # The loop's clock, too, is the monotonic one.
             clock=Clock(time.monotonic, time.time),
@@ -112,10 +121,24 @@ class Hub:
 
     def sweep(self, now: float) -> None:
         """Drop what has expired, and say in the log what was lost since last time."""
-        self.broker.expire(now)
+        count = self.broker.expire(now)
+        if count:
+            logger.info("expired %d messages", count)
         losses, self._losses = self._losses, {}
         for (destination, reason), count in losses.items():
             logger.warning("dropped %d messages of %s: %s", count, destination, reason)
+
+    def start(self) -> None:
+        """Take sessions, in the loop that runs.
+
+        Raises:
+            LogFileError: if the message log cannot be opened.
+        """
+        self.is_stopping = False
+        if self.message_log is not None:
+            self.message_log.start()
+        for name in self.broker.destinations:
+            logger.info("created destination %s", name)
 
     def add(self, session: "Session") -> None:
         """A session begins."""
@@ -128,10 +151,10 @@ class Hub:
             self._all_gone.set()
 
     async def stop(self, seconds: float) -> None:
-        """Tell the clients, write what is queued to them, and close.
+        """Tell the clients, write what is queued to them, and close; end the log.
 
         Args:
-            seconds: for all that; after it connections are cut.
+            seconds: for the clients; after it connections are cut.
         """
         self.is_stopping = True
         if self.sessions:
@@ -147,6 +170,11 @@ class Hub:
             session.abort()
         for task in self._tasks:
             task.cancel()
+        if self.message_log is not None:
+            await self.message_log.stop()
+
+    def _created(self, destination: str) -> None:
+        logger.debug("created destination %s", repr(destination)[1:-1])
 
     def _dropped(self, message: Message, reason: str) -> None:
         """Collected, so that a flood of losses is a line a second."""

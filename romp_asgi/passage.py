@@ -37,6 +37,7 @@ class Passage:
             timestamp=time.time(),
             is_web_sockets=session.client.is_web,
             is_admin=session.is_admin,
+            server_flags=session.hub.config.server_flags,
         )
         self._way = filters.way(context, self._message, self._act)
 

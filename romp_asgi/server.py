@@ -13,6 +13,7 @@ import uvicorn
 
 from romp_asgi.app import Romp
 from romp_asgi.config import Config
+from romp_asgi.process import notify
 from romp_asgi.stand_alone import announce, set_up_log
 from romp_asgi.tcp import peer_name, start_error
 
@@ -36,11 +37,15 @@ class Server(uvicorn.Server):
         """Start, and say where."""
         await super().startup(sockets)
         assert sockets is not None
-        announce(self._romp, peer_name(sockets[0].getsockname()))
+        address = peer_name(sockets[0].getsockname())
+        logger.info("listening on: %s", address)
+        announce(self._romp, address)
+        notify("READY=1")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more clients, end those that are here, then stop."""
         logger.info("shutdown requested")
+        notify("STOPPING=1")
         for server in self.servers:
             server.close()
         await self._romp.stop()

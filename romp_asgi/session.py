@@ -511,19 +511,22 @@ class Session:
             self._ahead = 0
         else:
             self.hold(pending)
-        pending.then(partial(self.hub.later, partial(self._release, receipt_id)))
+        release = partial(self._release, frame, pending, receipt_id)
+        pending.then(partial(self.hub.later, release))
 
     def hold(self, pending: Pending) -> None:
         """Process and read nothing more from the client until ``release``."""
         self._held = pending
         self.transport.pause_reading()
 
-    def _release(self, receipt_id: str | None) -> None:
+    def _release(self, frame: Frame, pending: Pending, receipt_id: str | None) -> None:
         """What was waited for is done."""
         self.release()
         if self.is_closed():
             return
-        if receipt_id is not None:
+        if pending.error is not None:
+            self.failed(frame, pending.error)
+        elif receipt_id is not None:
             self.transport.outbox.write(self.connection.receipt(receipt_id))
         self.resume()
 

@@ -12,11 +12,11 @@ import select
 import socket
 from typing import cast
 
+from romp_asgi.access_log import session_type
 from romp_asgi.deadline import Deadline
 from romp_asgi.errors import PeerError, StartError
 from romp_asgi.hub import Hub
 from romp_asgi.outbox import Outbox
-from romp_asgi.session import Session
 
 #: Seconds to go on reading, and dropping, what a client sends after we are done with
 #: it. A socket that is closed with unread octets resets the connection, and a reset
@@ -82,7 +82,7 @@ class TcpConnection(asyncio.Protocol):
             config.max_outbox,
             self._has_room,
         )
-        self._session = Session(
+        self._session = session_type(self._hub)(
             self._hub,
             self,
             peer=peer_name(transport.get_extra_info("peername")),

@@ -68,6 +68,10 @@ def command(server: str, http: int) -> list[str]:
     match server:
         case "romp-asgi":
             return [*python, "romp_asgi", "serve", "--port", str(http)]
+        case "talkative":  # everything that anybody logs, whoever it is
+            code = "import logging; logging.basicConfig(level=1); from romp_asgi import"
+            code += " cli; cli.main()"
+            return [sys.executable, "-c", code, "serve", "--port", str(http)]
         case "uvicorn":
             return [*python, "uvicorn", "romp_asgi:app", "--port", str(http)]
         case "hypercorn":
@@ -79,12 +83,12 @@ def command(server: str, http: int) -> list[str]:
 
 @contextmanager
 def running(
-    folder: Path, config: str = "", server: str = "romp-asgi"
+    folder: Path, config: str = "", server: str = "romp-asgi", admin_port: int = 0
 ) -> Iterator[Program]:
     """A server with a config, ready; stopped at the end, if it still runs."""
     http, tcp = free_port(), free_port()
     file = folder / "romp.toml"
-    file.write_text(f"ports = [{tcp}]\nadmin_port = 0\n{config}")
+    file.write_text(f"ports = [{tcp}]\nadmin_port = {admin_port}\n{config}")
     log = folder / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(

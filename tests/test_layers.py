@@ -36,11 +36,28 @@ MAY_IMPORT = {
     "errors": (),
     "stomp": ("romp_asgi.errors", "romp_asgi.stomp"),
     "broker": ("romp_asgi.errors", "romp_asgi.broker", "romp_asgi.stomp.spec"),
+    "message_log": (
+        "romp_asgi.errors",
+        "romp_asgi.config",
+        "romp_asgi.stomp",
+        "romp_asgi.broker",
+        "romp_asgi.message_log",
+    ),
 }
 
 #: The upper layers, from low to high. None may import one that comes after it; those
 #: that are not named here may be anywhere between.
-ORDER = ("outbox", "session", "tcp", "routes", "app", "server", "cli", "__main__")
+ORDER = (
+    "outbox",
+    "session",
+    "access_log",
+    "tcp",
+    "routes",
+    "app",
+    "server",
+    "cli",
+    "__main__",
+)
 
 
 def sources(layer: str) -> list[Path]:

@@ -151,7 +151,6 @@ class Authenticator:
         if user is None or (is_admin and not user.is_admin):
             self._failures.add(peer, self._monotonic())
             raise WrongLogin
-        logger.info("login usr=%s", user)
         return user
 
     def _shared_user(self, login: str, passcode: str) -> User | None:

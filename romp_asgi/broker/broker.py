@@ -77,6 +77,7 @@ class Broker:
             that are made on first use, and the first that matches counts.
         limits: what clients may take.
         dropped: told of each message that is lost by a policy, and why.
+        created: told of each name that is made from a template.
         first_number: what message-ids count from.
         clock: the time, for ``pedantic_expiry`` and ``expires`` headers.
 
@@ -89,6 +90,7 @@ class Broker:
         destinations: Mapping[str, Policy],
         limits: BrokerLimits | None = None,
         dropped: Dropped = lambda message, reason: None,
+        created: Callable[[str], None] = lambda name: None,
         first_number: int = 0,
         clock: Clock = STOPPED,
     ) -> None:
@@ -97,6 +99,7 @@ class Broker:
         self.last_number = first_number
         self._dropped = dropped
         self._clock = clock
+        self._created = created
         self.destinations: dict[str, Destination] = {}
         self._templates = [
             (compile_pattern(key), policy)
@@ -178,6 +181,7 @@ class Broker:
                     raise TooManyDestinations(name, limit)
                 destination = self._make(name, policy, is_dynamic=True)
                 self.destinations[name] = destination
+                self._created(name)
                 return destination
         raise UnknownDestination(name)
 

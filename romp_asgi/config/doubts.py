@@ -37,13 +37,9 @@ NOT_YET_IN_USE: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
         "server": frozenset(
             {
-                "access_log",
                 "downstreams",
                 "enable_admin",
                 "enable_console",
-                "pid_file",
-                "rlimit_nofile",
-                "server_flags",
             }
         ),
         "destinations": frozenset(

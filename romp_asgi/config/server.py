@@ -30,6 +30,7 @@ from romp_asgi.config.values import (
     CountOrZero,
     Factor,
     Flag,
+    MessageLogSync,
     Milliseconds,
     Octets,
     OctetsOrZero,
@@ -124,7 +125,12 @@ class Config(Table):
 
     # Files, logs, and what filters read
     pid_file: Text | None = None
-    access_log: AccessLogLevel = AccessLog.INFO
+    access_log: AccessLogLevel = AccessLog.WARN
+    message_log: Text | None = None
+    message_log_max_size: OctetsOrZero = 104_857_600
+    message_log_files: Count = 10
+    message_log_sync: MessageLogSync = "second"
+    message_log_buffer: Octets = 8_388_608
     server_flags: Strings = ()
 
     # romp's, without effect

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field
 from pydantic.fields import FieldInfo
@@ -112,6 +112,12 @@ AccessLogLevel = Annotated[
     AccessLog,
     Field(strict=False),
     Expected(f"one of {', '.join(AccessLog)}"),
+]
+
+
+MessageLogSync = Annotated[
+    Literal["always", "second", "never"],
+    Expected('"always", "second" or "never"'),
 ]
 
 

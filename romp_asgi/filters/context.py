@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -114,6 +114,7 @@ class Context:
         is_web_sockets: whether it is a WebSocket.
         is_admin: whether it has an administrator's rights.
         is_downstream: whether it is a link to another server.
+        server_flags: of ``romp.toml``.
         attributes: what filters leave each other with this frame; names that begin
             with ``romp.`` are the server's.
     """
@@ -124,4 +125,5 @@ class Context:
     is_web_sockets: bool = False
     is_admin: bool = False
     is_downstream: bool = False
+    server_flags: Sequence[str] = ()
     attributes: dict[str, str] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from romp_asgi.access_log import session_type
 from romp_asgi.deadline import Deadline
 from romp_asgi.errors import (
     AuthError,
@@ -28,7 +29,6 @@ from romp_asgi.errors import (
 )
 from romp_asgi.hub import Hub
 from romp_asgi.outbox import FrameOutbox, Outbox
-from romp_asgi.session import Session
 from romp_asgi.tcp import peer_name
 
 logger = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class WebSocketConnection:
         self._task: asyncio.Task[None] | None = None
         self._is_aborted = False
         self._end_timer: asyncio.TimerHandle | None = None
-        self._session = Session(
+        self._session = session_type(hub)(
             hub,
             self,
             peer=peer_name(scope.get("client")),

@@ -55,6 +55,14 @@ async def test_order_of_insert_points_and_of_registration() -> None:
     assert seen == ["first", "pre 1", "pre 2", "default 1", "default 2", "last"]
 
 
+async def test_a_filter_reads_the_flags_of_the_server() -> None:
+    romp, seen = application(server_flags=("edge", "eu")), list[object]()
+    romp.stomp_filter(lambda context, message: seen.append(context.server_flags))
+    async with running(romp):
+        assert seen == [("edge", "eu")]
+    assert romp.config.server_flags == ("edge", "eu")
+
+
 async def test_a_send_is_with_its_destination_before_a_default_filter_sees_it() -> None:
     romp, seen = application(), list[int]()
 
