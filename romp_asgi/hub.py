@@ -189,6 +189,7 @@ def policy(config: DestinationConfig) -> Policy:
         max_messages=config.max_messages,
         max_message_size=config.max_message_size or None,
         expiry=config.expiry,
+        filter=config.filter,
         auto_ack=config.auto_ack,
         overflow=Overflow(config.overflow),
         slow_consumer=SlowConsumerPolicy(config.slow_consumer),

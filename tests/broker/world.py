@@ -1,6 +1,6 @@
 """A broker, its clients and a time that tests move by hand."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from romp_asgi.broker import (
@@ -13,6 +13,7 @@ from romp_asgi.broker import (
     Pending,
     Policy,
 )
+from romp_asgi.broker.backlog import Backlog
 from romp_asgi.broker.queue import Queue
 from romp_asgi.broker.topic import Topic
 from romp_asgi.broker.transaction import ACK_SIZE, Send
@@ -74,6 +75,10 @@ class Inbox(list[str]):
         self.errors.append(error)
 
 
+def wants_of(letters: str) -> Callable[[Message], bool]:
+    return lambda message: message.body.decode()[0] in letters
+
+
 class Peer:
     """A client of the broker, as a test drives it."""
 
@@ -107,9 +112,14 @@ class Peer:
         ack: AckMode = AUTO,
         prefetch: int | None = None,
         room: int | None = None,
+        wants: str | None = None,
     ) -> Inbox:
+        """Subscribe; with ``wants`` for those whose body begins with one of these."""
         inbox = Inbox(room)
-        self.broker.subscribe(self.client, id, destination, inbox, ack, prefetch)
+        wanted = None if wants is None else wants_of(wants)
+        self.broker.subscribe(
+            self.client, id, destination, inbox, ack, prefetch, wanted
+        )
         return inbox
 
     def unsubscribe(self, id: str = "1") -> None:
@@ -226,29 +236,35 @@ class World:
                 destination = subscription.destination
                 assert destination is self.broker.destinations[destination.name]
                 if isinstance(destination, Queue):
-                    # Either nothing waits or nobody has credit.
-                    assert not (len(destination) and subscription.has_credit)
+                    # Nothing waits that anybody with credit wants.
+                    wants = subscription.wants or (lambda message: True)
+                    if subscription.has_credit:
+                        waiting = destination._backlog.messages()
+                        assert not any(wants(message) for message in waiting)
                     assert subscription.has_turn == subscription.has_credit
                 if subscription.backlog is not None:
-                    waiting = [*subscription.backlog._fresh]
-                    waiting += [d for _, d in subscription.backlog._returned]
-                    assert subscription.backlog.octets == sum(d.size for d in waiting)
-                    held += waiting
+                    held += self._check_backlog(subscription.backlog)
         for destination in self.broker.destinations.values():
             if isinstance(destination, Queue):
-                waiting = [*destination._backlog._fresh]
-                waiting += [d for _, d in destination._backlog._returned]
-                assert len(waiting) == len(destination)
-                assert destination._backlog.octets == sum(d.size for d in waiting)
+                stored = self._check_backlog(destination._backlog)
                 # A message that waits keeps nobody that had it.
-                assert [d.subscription for d in waiting] == [None] * len(waiting)
-                held += waiting
+                assert [d.subscription for d in stored] == [None] * len(stored)
+                held += stored
             assert destination.connections == sum(
                 subscription.destination is destination
                 for peer in self._peers
                 for subscription in peer.client.subscriptions.values()
             )
         assert self.used == sum(d.size for d in held) + self.in_transactions
+
+    @staticmethod
+    def _check_backlog(backlog: Backlog) -> list[Delivery]:
+        waiting = backlog._deliveries[backlog._first :]
+        numbers = [delivery.message.number for delivery in waiting]
+        assert numbers == sorted(set(numbers))
+        assert len(waiting) == len(backlog)
+        assert backlog.octets == sum(delivery.size for delivery in waiting)
+        return waiting
 
     def end(self) -> None:
         """Everybody goes, and what waits is taken: then nothing is left."""
@@ -262,6 +278,7 @@ class World:
             self.drain(name)
             if isinstance(destination, Topic):
                 assert not destination._plain
+                assert not destination._choosy
                 assert not destination._acknowledging
                 assert not destination._skipped
                 assert not destination._awaited
