@@ -21,6 +21,7 @@ from romp_asgi.config import Config
 from romp_asgi.errors import LocalProtocolError, RompError
 from romp_asgi.filters.chain import FilterChain, FilterFunction, StompFilter
 from romp_asgi.filters.http import HttpFilter, HttpFilters, HttpFunction
+from romp_asgi.headers import wanted
 from romp_asgi.hub import SWEEP_INTERVAL, Hub
 from romp_asgi.local import LocalSubscription, outgoing
 from romp_asgi.process import pid_file, raise_open_files
@@ -316,7 +317,9 @@ class Romp:
             if pending.error is not None:
                 raise pending.error
 
-    def subscribe(self, destination: str) -> LocalSubscription:
+    def subscribe(
+        self, destination: str, *, selector: str | None = None
+    ) -> LocalSubscription:
         """Receive the messages of a destination.
 
         Use it so:
@@ -327,5 +330,13 @@ class Romp:
 
         Args:
             destination: the name; its blocks do not hold for application code.
+            selector: which of the messages; None for all. See docs/selectors.md.
+
+        Raises:
+            SelectorError: if the selector does not parse.
         """
-        return LocalSubscription(self._hub.broker, destination, self.config.max_outbox)
+        config = self.config
+        wants = wanted(selector, None, config.max_selector_len)
+        return LocalSubscription(
+            self._hub.broker, destination, config.max_outbox, wants
+        )

@@ -4,8 +4,11 @@ Source: STOMP 1.2 § SUBSCRIBE ack Header; RabbitMQ's ``prefetch-count``.
 """
 
 import sys
+from collections.abc import Callable
 
+from romp_asgi.broker import Message
 from romp_asgi.errors import HeaderError
+from romp_asgi.selector import parse_filter, parse_selector
 from romp_asgi.stomp import Frame, spec
 from romp_asgi.stomp.spec import AckMode
 
@@ -48,3 +51,34 @@ def prefetch_count(frame: Frame) -> int | None:
         raise HeaderError(frame.command, spec.PREFETCH_COUNT, reason)
     # RabbitMQ's and AMQP's meaning of 0: no limit. Memory still is one.
     return count or sys.maxsize
+
+
+def wanted(
+    selector: str | None, filter: str | None, max_selector_len: int
+) -> Callable[[Message], bool] | None:
+    """Which messages the ``selector`` and ``filter`` of SUBSCRIBE let through.
+
+    Args:
+        selector: the one; None, and blank, for every message.
+        filter: the other; None for every message.
+        max_selector_len: how many characters the selector may have.
+
+    Returns:
+        Whether both let a message through; None if that is every message.
+
+    Raises:
+        SelectorError: if one does not parse.
+    """
+    matchers = []
+    if selector is not None and not selector.isspace() and selector:
+        matchers.append(parse_selector(selector, max_selector_len))
+    if filter is not None:
+        matchers.append(parse_filter(filter))
+    match matchers:
+        case []:
+            return None
+        case [matches]:
+            return lambda message: matches(message.headers)
+        case _:
+            first, second = matchers
+            return lambda message: first(message.headers) and second(message.headers)

@@ -193,6 +193,7 @@ def policy(config: DestinationConfig) -> Policy:
         max_message_size=config.max_message_size or None,
         expiry=config.expiry,
         pedantic_expiry=config.pedantic_expiry,
+        filter=config.filter,
         auto_ack=config.auto_ack,
         filter_self=config.filter_self,
         sub_by_user=config.sub_by_user,

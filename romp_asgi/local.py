@@ -5,7 +5,7 @@ Source: none of STOMP's; the verbs are its own, the shape is Python's.
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType, TracebackType
 from typing import Self
@@ -93,10 +93,17 @@ class LocalSubscription:
     ahead goes back when the block ends.
     """
 
-    def __init__(self, broker: Broker, destination: str, max_size: int) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        destination: str,
+        max_size: int,
+        wants: Callable[[BrokerMessage], bool] | None = None,
+    ) -> None:
         self._broker = broker
         self._destination = destination
         self._max_size = max_size
+        self._wants = wants
         self._client = Client(is_local=True)
         self._waiting: deque[tuple[BrokerMessage, int]] = deque()
         self._size = 0
@@ -112,6 +119,7 @@ class LocalSubscription:
             self,
             AckMode.CLIENT_INDIVIDUAL,
             _PREFETCH,
+            self._wants,
         )
         return self
 

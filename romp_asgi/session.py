@@ -20,7 +20,7 @@ from romp_asgi.errors import (
     ShuttingDown,
     UnknownAck,
 )
-from romp_asgi.headers import ack_mode, prefetch_count, whole_number
+from romp_asgi.headers import ack_mode, prefetch_count, wanted, whole_number
 from romp_asgi.hub import Hub
 from romp_asgi.outbox import Outbox
 from romp_asgi.passage import Passage
@@ -432,6 +432,11 @@ class Session:
             receiver,
             ack,
             prefetch_count(frame),
+            wanted(
+                headers.get(spec.SELECTOR),
+                headers.get(spec.FILTER),
+                self.hub.config.max_selector_len,
+            ),
         )
 
     def _unsubscribe(self, frame: Frame) -> None:

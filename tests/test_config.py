@@ -51,6 +51,7 @@ SERVER_DEFAULTS: dict[str, object] = {
     "max_headers": 64,
     "max_header_len": 8192,
     "max_subs": 256,
+    "max_selector_len": 1024,
     "rlimit_nofile": 1048576,
     "request_client_buffer": 4096,
     "response_client_buffer": 200,
@@ -267,7 +268,6 @@ def test_config_of_romp() -> None:
         "enable_admin",
         "enable_console",
         "downstreams",
-        "[destinations.memq] filter",
         "[destinations.memq] stats",
     ]
 

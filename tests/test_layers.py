@@ -35,6 +35,7 @@ PURE = {
 MAY_IMPORT = {
     "errors": (),
     "stomp": ("romp_asgi.errors", "romp_asgi.stomp"),
+    "selector": ("romp_asgi.errors", "romp_asgi.selector"),
     "broker": ("romp_asgi.errors", "romp_asgi.broker", "romp_asgi.stomp.spec"),
     "message_log": (
         "romp_asgi.errors",
@@ -111,7 +112,7 @@ def is_within(name: str, allowed: tuple[str, ...]) -> bool:
 
 PURE_FILES = [
     pytest.param(path, id=str(path.relative_to(ROOT)))
-    for layer in ("errors", "stomp", "broker")
+    for layer in ("errors", "stomp", "selector", "broker")
     for path in sources(layer)
 ]
 LOWER_FILES = [
@@ -145,7 +146,7 @@ def test_an_upper_layer_imports_none_above_it(layer: str, path: Path) -> None:
     assert [name for name in names if is_within(name, above)] == []
 
 
-@pytest.mark.parametrize("layer", ["stomp", "broker"])
+@pytest.mark.parametrize("layer", ["stomp", "selector", "broker"])
 def test_the_files_of_a_layer_are_found(layer: str) -> None:
     assert len(sources(layer)) > 5
 

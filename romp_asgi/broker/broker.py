@@ -275,6 +275,8 @@ class Broker:
             # It may have been made for this subscription.
             self._remove_if_unused(target)
             raise
+        if not policy.filter:
+            wants = None
         subscription = Subscription(
             client,
             id,

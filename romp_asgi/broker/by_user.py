@@ -7,6 +7,7 @@ waits until there is one.
 
 from typing_extensions import override
 
+from romp_asgi.broker.backlog import Backlog
 from romp_asgi.broker.clock import STOPPED, Clock
 from romp_asgi.broker.counted import Counted
 from romp_asgi.broker.destination import Destination, Dropped
@@ -16,7 +17,7 @@ from romp_asgi.broker.pedantic import PedanticQueue
 from romp_asgi.broker.pending import Pending, all_of
 from romp_asgi.broker.policy import Policy
 from romp_asgi.broker.queue import Queue
-from romp_asgi.broker.subscription import Backlog, Delivery, Subscription
+from romp_asgi.broker.subscription import Delivery, Subscription
 from romp_asgi.broker.topic import Topic
 from romp_asgi.errors import DestinationFull
 from romp_asgi.stomp.spec import EXPIRES, TO, AckMode

@@ -7,9 +7,9 @@ old in their order. The ``expires`` header, which is ActiveMQ's, is each message
 import math
 from typing import Final
 
+from romp_asgi.broker.backlog import Backlog
 from romp_asgi.broker.clock import Clock
 from romp_asgi.broker.message import Message
-from romp_asgi.broker.subscription import Backlog
 from romp_asgi.stomp.spec import EXPIRES
 
 #: 13 digits are this century's milliseconds since the epoch.

@@ -9,6 +9,7 @@ from romp_asgi.broker.message import Memory, Message
 from romp_asgi.broker.pending import Pending
 from romp_asgi.broker.policy import Policy
 from romp_asgi.broker.queue import Queue
+from romp_asgi.broker.subscription import Subscription
 from romp_asgi.stomp.spec import EXPIRES
 
 
@@ -54,7 +55,7 @@ class PedanticQueue(Queue):
         return late + super().expire(now)
 
     @override
-    def _pump(self) -> None:
+    def _pump(self, new: Subscription | None = None) -> None:
         # What comes later than this line is a matter of microseconds.
         self._late += self._lifetimes.take_late(self._backlog, self._clock.now())
-        super()._pump()
+        super()._pump(new)

@@ -49,6 +49,7 @@ class Policy:
     max_message_size: int | None = None
     expiry: int = 120_000
     pedantic_expiry: bool = False
+    filter: bool = True
     auto_ack: bool = False
     filter_self: bool = False
     sub_by_user: bool = False

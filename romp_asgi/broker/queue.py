@@ -5,13 +5,14 @@ from typing import Final
 
 from typing_extensions import override
 
+from romp_asgi.broker.backlog import Backlog
 from romp_asgi.broker.clock import STOPPED, Clock
 from romp_asgi.broker.destination import Destination, Dropped
 from romp_asgi.broker.lifetimes import Lifetimes
 from romp_asgi.broker.message import Memory, Message
 from romp_asgi.broker.pending import Pending, all_of
 from romp_asgi.broker.policy import Overflow, Policy
-from romp_asgi.broker.subscription import Backlog, Delivery, Subscription
+from romp_asgi.broker.subscription import Delivery, Subscription
 from romp_asgi.errors import DestinationFull
 from romp_asgi.stomp.spec import EXPIRES, AckMode
 
@@ -22,7 +23,9 @@ _MAX_WAITING: Final = 1000
 class Queue(Destination):
     """First in, first out; consumers with credit take turns, strictly.
 
-    Invariant: between two calls either nothing waits or nobody has credit for it.
+    One that a message is not for keeps its turn.
+
+    Invariant: between two calls nothing waits that anybody with credit wants.
     """
 
     def __init__(
@@ -42,6 +45,8 @@ class Queue(Destination):
         self._backlog = Backlog(memory)
         # Those with credit, the next one first.
         self._rotation: deque[Subscription] = deque()
+        # Those that do not want everything, with credit or without.
+        self._choosy: set[Subscription] = set()
         self._room: Pending | None = None
 
     @override
@@ -52,7 +57,7 @@ class Queue(Destination):
     def can_take(self, count: int) -> bool:
         return (
             self.policy.overflow is not Overflow.REJECT
-            or bool(self._rotation)
+            or (bool(self._rotation) and not self._choosy)
             or len(self._backlog) + count <= self.policy.max_messages
         )
 
@@ -61,6 +66,8 @@ class Queue(Destination):
         rotation = self._rotation
         if not rotation:
             return self._store(message, force)
+        if self._choosy:
+            return self._offer(message, force)
         # By the invariant nothing waits.
         subscription = rotation[0]
         if subscription.ack is AckMode.AUTO:
@@ -77,6 +84,35 @@ class Queue(Destination):
             subscription.has_turn = False
         self.accepted += 1
         return self._memory.room()
+
+    def _offer(self, message: Message, force: bool) -> Pending | None:
+        """Give a message to the first in turn that wants it."""
+        subscription = self._first_for(message)
+        if subscription is None:
+            return self._store(message, force)
+        if subscription.ack is not AckMode.AUTO and not force:
+            self._memory.check()
+        self._give(subscription, self._backlog.hold(message))
+        self.accepted += 1
+        return self._memory.room()
+
+    def _first_for(self, message: Message) -> Subscription | None:
+        """The first in turn that wants a message."""
+        for subscription in self._rotation:
+            wants = subscription.wants
+            if wants is None or wants(message):
+                return subscription
+        return None
+
+    def _give(self, subscription: Subscription, delivery: Delivery) -> None:
+        """Give a message to one that has its turn, which is over then."""
+        self._rotation.remove(subscription)
+        if subscription.give(delivery):
+            self._rotation.append(subscription)
+        else:
+            subscription.has_turn = False
+        if subscription.ack is AckMode.AUTO:
+            self._backlog.let_go(delivery)
 
     def _store(self, message: Message, force: bool) -> Pending | None:
         limit = self.policy.max_messages
@@ -117,11 +153,14 @@ class Queue(Destination):
     @override
     def attach(self, subscription: Subscription) -> None:
         self.connections += 1
+        if subscription.wants is not None:
+            self._choosy.add(subscription)
         self.resume(subscription)
 
     @override
     def detach(self, subscription: Subscription) -> None:
         self.connections -= 1
+        self._choosy.discard(subscription)
         self.rest(subscription)
 
     @override
@@ -138,7 +177,18 @@ class Queue(Destination):
             if EXPIRES in delivery.message.headers:
                 self._lifetimes.note(delivery.message)
         self._backlog.put_back(deliveries)
+        if self._choosy:
+            self._look_again(deliveries)
         self._pump()
+
+    def _look_again(self, deliveries: list[Delivery]) -> None:
+        """Set those that want something of what came back in front of it."""
+        for subscription in self._choosy:
+            wants = subscription.wants
+            for delivery in deliveries:
+                message = delivery.message
+                if message.number <= subscription.cursor and wants and wants(message):
+                    subscription.cursor = message.number - 1
 
     @override
     def settle(self, deliveries: list[Delivery]) -> Pending | None:
@@ -152,7 +202,7 @@ class Queue(Destination):
         if not subscription.has_turn and subscription.has_credit:
             subscription.has_turn = True
             self._rotation.append(subscription)
-            self._pump()
+            self._pump(subscription)
 
     @override
     def expire(self, now: float) -> list[Message]:
@@ -160,8 +210,15 @@ class Queue(Destination):
         self._check_room()
         return late
 
-    def _pump(self) -> None:
-        """Give out what waits while somebody has credit."""
+    def _pump(self, new: Subscription | None = None) -> None:
+        """Give out what waits while somebody with credit wants it.
+
+        Args:
+            new: the one that has got credit, if nothing else has changed.
+        """
+        if self._choosy:
+            self._pump_each(list(self._rotation) if new is None else [new])
+            return
         rotation, backlog = self._rotation, self._backlog
         while rotation and len(backlog):
             subscription = rotation.popleft()
@@ -172,6 +229,19 @@ class Queue(Destination):
                 subscription.has_turn = False
             if subscription.ack is AckMode.AUTO:
                 backlog.let_go(delivery)
+        self._check_room()
+
+    def _pump_each(self, subscriptions: list[Subscription]) -> None:
+        """Give some what waits and they want, in turn."""
+        while subscriptions:
+            still_in_turn = []
+            for subscription in subscriptions:
+                delivery = self._backlog.pop_wanted(subscription)
+                if delivery is not None:
+                    self._give(subscription, delivery)
+                    if subscription.has_turn:
+                        still_in_turn.append(subscription)
+            subscriptions = still_in_turn
         self._check_room()
 
     def _check_room(self) -> None:

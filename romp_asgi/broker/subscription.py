@@ -5,16 +5,16 @@ Source: STOMP 1.2 § SUBSCRIBE ack Header, § ACK, § NACK.
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from romp_asgi.broker.message import Memory, Message
+from romp_asgi.broker.message import Message
 from romp_asgi.errors import PeerError
 from romp_asgi.stomp.spec import AckMode
 
 if TYPE_CHECKING:
+    from romp_asgi.broker.backlog import Backlog
     from romp_asgi.broker.client import Client
     from romp_asgi.broker.destination import Destination
 
@@ -86,8 +86,8 @@ class Subscription:
         has_turn: whether it is among the consumers of a queue that take turns.
         backlog: what waits for its credit, where the destination keeps that for
             each subscription.
-        cursor: the number of the last message that it was offered, where the
-            destination offers each of them once.
+        cursor: the number of the last message that it was offered or asked about,
+            where the destination does so once for each.
     """
 
     __slots__ = (
@@ -199,80 +199,3 @@ def but_own(
         return not is_own and (wants is None or wants(message))
 
     return wants_others
-
-
-class Backlog:
-    """Held messages that wait for a consumer, in the order of their numbers.
-
-    What comes back takes its old place: in front of all that came after it.
-
-    Args:
-        memory: where what is held is counted.
-    """
-
-    __slots__ = ("_fresh", "_memory", "_returned", "octets")
-
-    def __init__(self, memory: Memory) -> None:
-        self._memory = memory
-        self._fresh: deque[Delivery] = deque()
-        self._returned: list[tuple[int, Delivery]] = []
-        self.octets = 0
-
-    def __len__(self) -> int:
-        return len(self._fresh) + len(self._returned)
-
-    def append(self, delivery: Delivery) -> None:
-        """Add what is newer than all the others."""
-        self._fresh.append(delivery)
-        self.octets += delivery.size
-
-    def put_back(self, deliveries: Iterable[Delivery]) -> None:
-        """Add what has been here before."""
-        for delivery in deliveries:
-            heapq.heappush(self._returned, (delivery.message.number, delivery))
-            self.octets += delivery.size
-
-    def pop(self) -> Delivery:
-        """Take the oldest."""
-        if self._returned and self._oldest_is_returned():
-            delivery = heapq.heappop(self._returned)[1]
-        else:
-            delivery = self._fresh.popleft()
-        self.octets -= delivery.size
-        return delivery
-
-    def oldest(self) -> Message | None:
-        """The oldest, which stays."""
-        if self._returned and self._oldest_is_returned():
-            return self._returned[0][1].message
-        return self._fresh[0].message if self._fresh else None
-
-    def messages(self) -> list[Message]:
-        """All of them, in no order."""
-        returned = (delivery for _, delivery in self._returned)
-        return [delivery.message for delivery in (*self._fresh, *returned)]
-
-    def take_out(self, messages: set[Message]) -> list[Delivery]:
-        """Take some, wherever they are, oldest first. Looks through all."""
-        taken = [d for d in self._fresh if d.message in messages]
-        self._fresh = deque(d for d in self._fresh if d.message not in messages)
-        taken += [d for _, d in self._returned if d.message in messages]
-        self._returned = [r for r in self._returned if r[1].message not in messages]
-        heapq.heapify(self._returned)
-        self.octets -= sum(delivery.size for delivery in taken)
-        return sorted(taken, key=lambda delivery: delivery.message.number)
-
-    def _oldest_is_returned(self) -> bool:
-        if not self._fresh:
-            return True
-        return self._returned[0][0] < self._fresh[0].message.number
-
-    def hold(self, message: Message) -> Delivery:
-        """Count a message as held, wherever it is, until it is let go."""
-        delivery = Delivery(message)
-        self._memory.used += delivery.size
-        return delivery
-
-    def let_go(self, delivery: Delivery) -> None:
-        """The message is done with."""
-        self._memory.release(delivery.size)

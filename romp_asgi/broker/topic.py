@@ -6,11 +6,12 @@ of credit when a message comes, and may give one back.
 
 from typing_extensions import override
 
+from romp_asgi.broker.backlog import Backlog
 from romp_asgi.broker.destination import Destination, Dropped
 from romp_asgi.broker.message import Memory, Message
 from romp_asgi.broker.pending import Pending, all_of
 from romp_asgi.broker.policy import Policy, SlowConsumerPolicy
-from romp_asgi.broker.subscription import Backlog, Delivery, Subscription
+from romp_asgi.broker.subscription import Delivery, Subscription
 from romp_asgi.errors import SlowConsumer
 from romp_asgi.stomp.spec import AckMode
 
@@ -35,8 +36,10 @@ class Topic(Destination):
     ) -> None:
         super().__init__(name, policy, memory, dropped, is_dynamic=is_dynamic)
         self._max_outbox = max_outbox
-        # Those that get everything at once, and those that acknowledge.
+        # Those that get everything at once, those that get what they want at once, and
+        # those that acknowledge.
         self._plain: list[Subscription] = []
+        self._choosy: list[Subscription] = []
         self._acknowledging: list[Subscription] = []
         # Those that are passed over until they have room again, and those for which
         # producers wait.
@@ -63,10 +66,12 @@ class Topic(Destination):
                 if slow is None:
                     slow = []
                 slow.append(subscription)
-        if self._acknowledging:
+        if self._choosy:
             slow = (slow or []) + self._offer(message)
+        if self._acknowledging:
+            slow = (slow or []) + self._hand_over(message)
         if self._skipped and self.policy.slow_consumer is SlowConsumerPolicy.DROP:
-            self._dropped(message, "slow consumer")
+            self._tell_of_drop(message)
         if slow:
             for subscription in slow:
                 self._slow(subscription)
@@ -76,9 +81,24 @@ class Topic(Destination):
         return self._memory.room()
 
     def _offer(self, message: Message) -> list[Subscription]:
+        """Give a message to those that want it; return those without room for more."""
+        return [
+            subscription
+            for subscription in self._choosy
+            if _is_for(subscription, message)
+            and not subscription.deliver(message, 0, False)
+        ]
+
+    def _tell_of_drop(self, message: Message) -> None:
+        if any(_is_for(subscription, message) for subscription in self._skipped):
+            self._dropped(message, "slow consumer")
+
+    def _hand_over(self, message: Message) -> list[Subscription]:
         """Give a message to those that acknowledge; return those without credit."""
         slow = []
         for subscription in self._acknowledging:
+            if not _is_for(subscription, message):
+                continue
             backlog = self._backlog_of(subscription)
             delivery = backlog.hold(message)
             # With credit: then nothing waits for it, as with a queue.
@@ -176,11 +196,16 @@ class Topic(Destination):
             room.resolve()
 
     def _list_of(self, subscription: Subscription) -> list[Subscription]:
-        if subscription.ack is AckMode.AUTO:
-            return self._plain
-        return self._acknowledging
+        if subscription.ack is not AckMode.AUTO:
+            return self._acknowledging
+        return self._plain if subscription.wants is None else self._choosy
 
     @staticmethod
     def _backlog_of(subscription: Subscription) -> Backlog:
         assert subscription.backlog is not None
         return subscription.backlog
+
+
+def _is_for(subscription: Subscription, message: Message) -> bool:
+    wants = subscription.wants
+    return wants is None or wants(message)

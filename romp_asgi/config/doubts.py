@@ -44,7 +44,6 @@ NOT_YET_IN_USE: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         ),
         "destinations": frozenset(
             {
-                "filter",
                 "stats",
             }
         ),

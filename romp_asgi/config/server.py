@@ -103,6 +103,7 @@ class Config(Table):
 
     # Limits of one client
     max_subs: Count = 256
+    max_selector_len: Count = 1024
     prefetch_count: Count = 1000
     max_transactions: CountOrZero = 16
     max_transaction_frames: Count = 10_000

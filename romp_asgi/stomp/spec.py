@@ -91,6 +91,8 @@ VERSION: Final = "version"
 
 #: Not of the spec, but of the field (RabbitMQ's names): credit of a subscription,
 #: whether a NACKed message goes back, and whether a message was given out before.
+FILTER: Final = "filter"
+SELECTOR: Final = "selector"
 PREFETCH_COUNT: Final = "prefetch-count"
 REQUEUE: Final = "requeue"
 REDELIVERED: Final = "redelivered"

@@ -15,10 +15,10 @@ from romp_asgi.broker import (
     Pending,
     Policy,
 )
+from romp_asgi.broker.backlog import Backlog
 from romp_asgi.broker.by_user import Mailboxes
 from romp_asgi.broker.counted import Counted, _Copy, _Entry
 from romp_asgi.broker.queue import Queue
-from romp_asgi.broker.subscription import Backlog
 from romp_asgi.broker.topic import Topic
 from romp_asgi.broker.transaction import ACK_SIZE, Send
 from romp_asgi.errors import PeerError
@@ -83,6 +83,10 @@ class Inbox(list[str]):
         self.errors.append(error)
 
 
+def wants_of(letters: str) -> Callable[[Message], bool]:
+    return lambda message: message.body.decode()[0] in letters
+
+
 class Peer:
     """A client of the broker, as a test drives it."""
 
@@ -116,9 +120,12 @@ class Peer:
         ack: AckMode = AUTO,
         prefetch: int | None = None,
         room: int | None = None,
-        wants: Callable[[Message], bool] | None = None,
+        wants: str | Callable[[Message], bool] | None = None,
     ) -> Inbox:
+        """Subscribe; with ``wants`` for those whose body begins with one of these."""
         inbox = Inbox(room)
+        if isinstance(wants, str):
+            wants = wants_of(wants)
         self.broker.subscribe(self.client, id, destination, inbox, ack, prefetch, wants)
         return inbox
 
@@ -242,8 +249,11 @@ class World:
                 destination = subscription.destination
                 assert destination is self.broker.destinations[destination.name]
                 if isinstance(destination, Queue):
-                    # Either nothing waits or nobody has credit.
-                    assert not (len(destination._backlog) and subscription.has_credit)
+                    # Nothing waits that anybody with credit wants.
+                    wants = subscription.wants or (lambda message: True)
+                    if subscription.has_credit:
+                        waiting = destination._backlog.messages()
+                        assert not any(wants(message) for message in waiting)
                 if not isinstance(destination, Topic):
                     assert subscription.has_turn == subscription.has_credit
                 if isinstance(destination, Counted) and subscription.has_credit:
@@ -253,10 +263,7 @@ class World:
                 if isinstance(destination, Mailboxes) and subscription.has_credit:
                     assert client.is_local or client.user not in destination._boxes
                 if subscription.backlog is not None:
-                    waiting = [*subscription.backlog._fresh]
-                    waiting += [d for _, d in subscription.backlog._returned]
-                    assert subscription.backlog.octets == sum(d.size for d in waiting)
-                    held += waiting
+                    held += self._check_backlog(subscription.backlog)
         for destination in self.broker.destinations.values():
             backlogs: list[Backlog] = []
             length = 0
@@ -280,13 +287,11 @@ class World:
                     assert destination._offered is None
                 held += entries
             for backlog in backlogs:
-                waiting = [*backlog._fresh]
-                waiting += [d for _, d in backlog._returned]
-                length += len(waiting)
-                assert backlog.octets == sum(d.size for d in waiting)
+                stored = self._check_backlog(backlog)
+                length += len(stored)
                 # A message that waits keeps nobody that had it.
-                assert [d.subscription for d in waiting] == [None] * len(waiting)
-                held += waiting
+                assert [d.subscription for d in stored] == [None] * len(stored)
+                held += stored
             assert length == len(destination)
             copies = [
                 delivery
@@ -307,6 +312,15 @@ class World:
             )
         assert self.used == sum(d.size for d in held) + self.in_transactions
 
+    @staticmethod
+    def _check_backlog(backlog: Backlog) -> list[Delivery]:
+        waiting = backlog._deliveries[backlog._first :]
+        numbers = [delivery.message.number for delivery in waiting]
+        assert numbers == sorted(set(numbers))
+        assert len(waiting) == len(backlog)
+        assert backlog.octets == sum(delivery.size for delivery in waiting)
+        return waiting
+
     def end(self) -> None:
         """Everybody goes, and what waits is taken: then nothing is left."""
         self.check()
@@ -325,6 +339,7 @@ class World:
             assert not destination.users
             if isinstance(destination, Topic):
                 assert not destination._plain
+                assert not destination._choosy
                 assert not destination._acknowledging
                 assert not destination._skipped
                 assert not destination._awaited

@@ -1,0 +1,141 @@
+"""What waits in a destination, in the order in which it came."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from romp_asgi.broker.message import Memory, Message
+from romp_asgi.broker.subscription import Delivery
+
+if TYPE_CHECKING:
+    from romp_asgi.broker.subscription import Subscription
+
+#: What stands where a delivery was taken from the front, until the place is reused.
+_TAKEN: Final = Delivery(Message("", {}, b""))
+
+#: Places that may stay free at the front of a short backlog.
+_MAX_FREE: Final = 64
+
+#: Up to so many come back one by one; more are sorted in.
+_FEW: Final = 64
+
+
+class Backlog:
+    """Held messages that wait for a consumer, in the order of their numbers.
+
+    What comes back takes its old place: in front of all that came after it.
+
+    Args:
+        memory: where what is held is counted.
+
+    Attributes:
+        octets: of all that waits.
+    """
+
+    __slots__ = ("_deliveries", "_first", "_memory", "octets")
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        # Those before the first one have been taken.
+        self._deliveries: list[Delivery] = []
+        self._first = 0
+        self.octets = 0
+
+    def __len__(self) -> int:
+        return len(self._deliveries) - self._first
+
+    def append(self, delivery: Delivery) -> None:
+        """Add what is newer than all the others."""
+        self._deliveries.append(delivery)
+        self.octets += delivery.size
+
+    def put_back(self, deliveries: Iterable[Delivery]) -> None:
+        """Add what has been here before."""
+        returned = list(deliveries)
+        self.octets += sum(delivery.size for delivery in returned)
+        if len(returned) > _FEW:
+            self._tidy()
+            self._deliveries[:0] = returned
+            self._deliveries.sort(key=_number)
+            return
+        for delivery in returned:
+            waiting, first = self._deliveries, self._first
+            number = delivery.message.number
+            place = bisect_left(waiting, number, first, key=_number)
+            if place == first > 0:
+                self._first = first - 1
+                waiting[first - 1] = delivery
+            else:
+                waiting.insert(place, delivery)
+
+    def pop(self) -> Delivery:
+        """Take the oldest."""
+        waiting, first = self._deliveries, self._first
+        delivery = waiting[first]
+        waiting[first] = _TAKEN
+        self._first = first = first + 1
+        if first >= _MAX_FREE and 2 * first >= len(waiting):
+            self._tidy()
+        self.octets -= delivery.size
+        return delivery
+
+    def pop_wanted(self, subscription: Subscription) -> Delivery | None:
+        """Take the oldest that a subscription wants, if there is one.
+
+        What it was asked about once it is not asked about again: its cursor is behind
+        it, and has to be set back for what comes back.
+        """
+        wants = subscription.wants
+        if wants is None:
+            return self.pop() if len(self) else None
+        waiting = self._deliveries
+        place = bisect_right(waiting, subscription.cursor, self._first, key=_number)
+        for index in range(place, len(waiting)):
+            delivery = waiting[index]
+            if wants(delivery.message):
+                subscription.cursor = delivery.message.number
+                if index == self._first:
+                    return self.pop()
+                del waiting[index]
+                self.octets -= delivery.size
+                return delivery
+        if waiting:
+            subscription.cursor = max(subscription.cursor, waiting[-1].message.number)
+        return None
+
+    def oldest(self) -> Message | None:
+        """The oldest, which stays."""
+        return self._deliveries[self._first].message if len(self) else None
+
+    def messages(self) -> list[Message]:
+        """All of them, oldest first."""
+        return [delivery.message for delivery in self._deliveries[self._first :]]
+
+    def take_out(self, messages: set[Message]) -> list[Delivery]:
+        """Take some, wherever they are, oldest first. Looks through all."""
+        self._tidy()
+        taken = [d for d in self._deliveries if d.message in messages]
+        self._deliveries = [d for d in self._deliveries if d.message not in messages]
+        self.octets -= sum(delivery.size for delivery in taken)
+        return taken
+
+    def hold(self, message: Message) -> Delivery:
+        """Count a message as held, wherever it is, until it is let go."""
+        delivery = Delivery(message)
+        self._memory.used += delivery.size
+        return delivery
+
+    def let_go(self, delivery: Delivery) -> None:
+        """The message is done with."""
+        self._memory.release(delivery.size)
+
+    def _tidy(self) -> None:
+        """Give up the free places."""
+        del self._deliveries[: self._first]
+        self._first = 0
+
+
+def _number(delivery: Delivery) -> int:
+    return delivery.message.number
