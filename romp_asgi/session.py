@@ -17,6 +17,7 @@ from romp_asgi.errors import (
     InternalError,
     PeerError,
     ProtocolError,
+    SelectorError,
     ShuttingDown,
     UnknownAck,
 )
@@ -421,6 +422,16 @@ class Session:
         destination = headers[spec.DESTINATION]
         id = headers.get(spec.ID)
         ack = ack_mode(frame)
+        try:
+            wants = wanted(
+                headers.get(spec.SELECTOR),
+                headers.get(spec.FILTER),
+                self.hub.config.max_selector_len,
+            )
+        except SelectorError:
+            # What else is wrong goes first, as in romp.
+            self.hub.broker.check_subscribe(self.client, destination)
+            raise
         receiver = MessageReceiver(
             self, self.transport.outbox, self.connection.version, id
         )
@@ -432,11 +443,7 @@ class Session:
             receiver,
             ack,
             prefetch_count(frame),
-            wanted(
-                headers.get(spec.SELECTOR),
-                headers.get(spec.FILTER),
-                self.hub.config.max_selector_len,
-            ),
+            wants,
         )
 
     def _unsubscribe(self, frame: Frame) -> None:

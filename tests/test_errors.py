@@ -137,6 +137,20 @@ SITUATIONS = [
         False,
         "name of a user",
     ),
+    Situation(
+        "a filter that does not parse",
+        "SUBSCRIBE\ndestination:/queue/a\nid:1\nfilter:x\nreceipt:r\n\n^@",
+        "syntax",
+        True,
+        "filter",
+    ),
+    Situation(
+        "a selector that does not parse",
+        "SUBSCRIBE\ndestination:/queue/a\nid:1\nselector:x =\nreceipt:r\n\n^@",
+        "syntax",
+        False,
+        "selector",
+    ),
     # Limits
     Situation(
         "a body over the server's limit",
@@ -295,7 +309,31 @@ SITUATIONS = [
         "max_messages",
         before=FULL.format("/queue/small"),
     ),
-    # SUBSCRIBE: max_subs, no destination, unknown, blocks, max_connections.
+    # SUBSCRIBE: max_subs, no destination, unknown, blocks, a filter that does not parse,
+    # max_connections.
+    *(
+        Situation(
+            f"{words} goes before a filter that does not parse",
+            f"SUBSCRIBE\ndestination:{name}\nid:1\nfilter:x\nreceipt:r\n\n^@",
+            message,
+            False,
+            words,
+            before=before,
+        )
+        for name, before, message, words in (
+            ("/queue/a", TWO_SUBSCRIPTIONS, "subs flup", "max_subs"),
+            ("/nowhere", "", "destination unknown", "/nowhere"),
+            ("/queue/closed", "", "blocked", "read_block"),
+        )
+    ),
+    Situation(
+        "a filter that does not parse goes before max_connections",
+        "SUBSCRIBE\ndestination:/queue/one\nid:1\nfilter:x\nreceipt:r\n\n^@",
+        "syntax",
+        True,
+        "filter",
+        other="SUBSCRIBE\ndestination:/queue/one\nid:1\nreceipt:r\n\n^@",
+    ),
     Situation(
         "max_subs goes before a destination that is missing",
         "SUBSCRIBE\nid:c\nreceipt:r\n\n^@",

@@ -294,6 +294,19 @@ class Broker:
             previous.receiver.cut_off(Replaced(target.name))
         return subscription
 
+    def check_subscribe(self, client: Client, destination: str) -> None:
+        """What goes before a filter that does not parse, as in romp.
+
+        Raises:
+            BrokerError: if a SUBSCRIBE would be refused whatever its filter.
+        """
+        self.check_subscriptions(client)
+        target = self._find(destination)
+        try:
+            self._check_block(client, target, "read_block")
+        finally:
+            self._remove_if_unused(target)
+
     def check_subscriptions(self, client: Client) -> None:
         """Whether a client may have one more.
 

@@ -18,7 +18,7 @@ from romp_asgi.broker.pending import Pending, all_of
 from romp_asgi.broker.policy import Policy
 from romp_asgi.broker.queue import Queue
 from romp_asgi.broker.subscription import Delivery, Subscription
-from romp_asgi.broker.topic import Topic
+from romp_asgi.broker.topic import Topic, is_for
 from romp_asgi.errors import DestinationFull
 from romp_asgi.stomp.spec import EXPIRES, TO, AckMode
 
@@ -26,11 +26,21 @@ from romp_asgi.stomp.spec import EXPIRES, TO, AckMode
 class _Box(Backlog):
     """What waits for one user."""
 
-    __slots__ = ("lifetimes",)
+    __slots__ = ("_lifetimes",)
 
     def __init__(self, memory: Memory, clock: Clock) -> None:
         super().__init__(memory)
-        self.lifetimes = Lifetimes(clock)
+        self._lifetimes = Lifetimes(clock)
+
+    def add(self, delivery: Delivery) -> None:
+        """Add one that may have been here before."""
+        self.put_back([delivery])
+        if EXPIRES in delivery.message.headers:
+            self._lifetimes.note(delivery.message)
+
+    def take_late(self, now: float) -> list[Message]:
+        """Take out what is too old."""
+        return self._lifetimes.take_late(self, now)
 
 
 class ByUser(Destination):
@@ -64,7 +74,7 @@ class UserTopic(ByUser, Topic):
         if user is None:
             return super().accept(message, force=force)
         subscription = self.users.get(user)
-        if subscription is None:
+        if subscription is None or not is_for(subscription, message):
             pass
         elif subscription in self._skipped:
             self._dropped(message, "slow consumer")
@@ -113,8 +123,10 @@ class Mailboxes(ByUser):
         super().__init__(
             name, policy, memory, dropped, is_dynamic=is_dynamic, clock=clock
         )
-        # Only those in which something waits.
+        # What waits for its user, and what the user's subscription does not want; only
+        # those in which there is anything.
         self._boxes: dict[str, _Box] = {}
+        self._unwanted: dict[str, _Box] = {}
         self._in_boxes = 0
         self._late_in_boxes: list[Message] = []
 
@@ -145,14 +157,24 @@ class Mailboxes(ByUser):
             limit = self.policy.max_messages
             if not has_taker and self._in_boxes >= limit:
                 raise DestinationFull(self.name, limit)
-        box = self._box(user)
-        box.append(box.hold(message))
+        box = self._box(self._boxes, user)
+        box.add(box.hold(message))
         self._in_boxes += 1
         self.accepted += 1
-        if EXPIRES in message.headers:
-            box.lifetimes.note(message)
         self._empty(user)
         return self._memory.room()
+
+    @override
+    def detach(self, subscription: Subscription) -> None:
+        super().detach(subscription)
+        user = subscription.client.user
+        unwanted = self._unwanted.pop(user, None)
+        if unwanted is not None:
+            # The next one may want it, and may be here already.
+            box = self._box(self._boxes, user)
+            while len(unwanted):
+                box.add(unwanted.pop())
+            self._empty(user)
 
     @override
     def resume(self, subscription: Subscription) -> None:
@@ -172,12 +194,8 @@ class Mailboxes(ByUser):
         mine, others = _sorted(deliveries)
         for delivery in mine:
             delivery.subscription = None
-            message = delivery.message
-            box = self._box(message.headers[TO])
-            box.put_back([delivery])
+            self._box(self._boxes, delivery.message.headers[TO]).add(delivery)
             self._in_boxes += 1
-            if EXPIRES in message.headers:
-                box.lifetimes.note(message)
         for user in {delivery.message.headers[TO] for delivery in mine}:
             self._empty(user)
         super().give_back(others)
@@ -191,14 +209,15 @@ class Mailboxes(ByUser):
     @override
     def expire(self, now: float) -> list[Message]:
         late, self._late_in_boxes = self._late_in_boxes, []
-        for user in list(self._boxes):
-            late += self._take_late(user, now)
+        for boxes in (self._boxes, self._unwanted):
+            for user in list(boxes):
+                late += self._take_late(boxes, user, now)
         return late + super().expire(now)
 
-    def _box(self, user: str) -> _Box:
-        box = self._boxes.get(user)
+    def _box(self, boxes: dict[str, _Box], user: str) -> _Box:
+        box = boxes.get(user)
         if box is None:
-            box = self._boxes[user] = _Box(self._memory, self._clock)
+            box = boxes[user] = _Box(self._memory, self._clock)
         return box
 
     def _empty(self, user: str) -> None:
@@ -207,9 +226,13 @@ class Mailboxes(ByUser):
         if subscription is None or box is None:
             return
         if self.policy.pedantic_expiry:
-            self._late_in_boxes += self._take_late(user, self._clock.now())
+            now = self._clock.now()
+            self._late_in_boxes += self._take_late(self._boxes, user, now)
         while len(box) and subscription.has_credit:
             delivery = box.pop()
+            if not is_for(subscription, delivery.message):
+                self._box(self._unwanted, user).add(delivery)
+                continue
             self._in_boxes -= 1
             subscription.give(delivery)
             if subscription.ack is AckMode.AUTO:
@@ -219,12 +242,13 @@ class Mailboxes(ByUser):
         if not subscription.has_credit:
             self.rest(subscription)
 
-    def _take_late(self, user: str, now: float) -> list[Message]:
-        box = self._boxes[user]
-        late = box.lifetimes.take_late(box, now)
+    def _take_late(
+        self, boxes: dict[str, _Box], user: str, now: float
+    ) -> list[Message]:
+        late = boxes[user].take_late(now)
         self._in_boxes -= len(late)
-        if not len(box):
-            del self._boxes[user]
+        if not len(boxes[user]):
+            del boxes[user]
         return late
 
 

@@ -85,19 +85,19 @@ class Topic(Destination):
         return [
             subscription
             for subscription in self._choosy
-            if _is_for(subscription, message)
+            if is_for(subscription, message)
             and not subscription.deliver(message, 0, False)
         ]
 
     def _tell_of_drop(self, message: Message) -> None:
-        if any(_is_for(subscription, message) for subscription in self._skipped):
+        if any(is_for(subscription, message) for subscription in self._skipped):
             self._dropped(message, "slow consumer")
 
     def _hand_over(self, message: Message) -> list[Subscription]:
         """Give a message to those that acknowledge; return those without credit."""
         slow = []
         for subscription in self._acknowledging:
-            if not _is_for(subscription, message):
+            if not is_for(subscription, message):
                 continue
             backlog = self._backlog_of(subscription)
             delivery = backlog.hold(message)
@@ -206,6 +206,7 @@ class Topic(Destination):
         return subscription.backlog
 
 
-def _is_for(subscription: Subscription, message: Message) -> bool:
+def is_for(subscription: Subscription, message: Message) -> bool:
+    """Whether a subscription is to get a message."""
     wants = subscription.wants
     return wants is None or wants(message)

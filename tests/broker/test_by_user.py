@@ -255,6 +255,49 @@ def test_what_was_given_back_has_its_own_time(make_world: MakeWorld) -> None:
     assert world.broker.expire(world.now) == 1
 
 
+# What a user does not want
+
+
+@ALL
+def test_a_user_gets_what_is_wanted(make_world: MakeWorld, policy: Policy) -> None:
+    world = make_world({"d": policy})
+    old = world.peer(user="ann")
+    ann = old.subscribe("d", wants="ac")
+    sender = world.peer()
+    send_to(sender, "ann", *"abcd")
+    assert ann == ["a", "c"]
+    # What is kept is kept for a subscription that wants it.
+    new = world.peer(user="ann").subscribe("d", wants="bx")
+    assert new == ([] if policy.kind is TOPIC.kind else ["b"])
+    old.leave()
+    send_to(sender, "ann", "x")
+    assert new[-1] == "x"
+
+
+@STORING
+def test_what_nobody_wants_expires(make_world: MakeWorld, policy: Policy) -> None:
+    world = make_world({"d": policy})
+    world.peer(user="ann").subscribe("d", wants="x")
+    at = int((EPOCH + world.now + 3) * 1000)
+    send_to(world.peer(), "ann", "a", expires=str(at))
+    send_to(world.peer(), "ann", "b")
+    world.now += 3
+    assert world.broker.expire(world.now) == 1
+    assert world.dropped == [("a", "expired")]
+
+
+@ALL
+def test_a_user_does_not_get_what_the_same_connection_sent(
+    make_world: MakeWorld, policy: Policy
+) -> None:
+    world = make_world({"d": replace(policy, filter_self=True)})
+    peer = world.peer(user="ann")
+    ann = peer.subscribe("d")
+    send_to(peer, "ann", "a")
+    send_to(world.peer(user="ann"), "ann", "b")
+    assert ann == ["b"]
+
+
 # A slow user of a topic
 
 

@@ -271,7 +271,10 @@ class World:
                 backlogs.append(destination._backlog)
             if isinstance(destination, Mailboxes):
                 backlogs += destination._boxes.values()
+                backlogs += destination._unwanted.values()
+                assert all(map(len, destination._unwanted.values()))
                 assert all(map(len, destination._boxes.values()))
+                assert destination._unwanted.keys() <= destination.users.keys()
             if isinstance(destination, Counted):
                 entries = destination._entries
                 length += len(entries)
