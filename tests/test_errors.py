@@ -309,7 +309,7 @@ SITUATIONS = [
         "max_messages",
         before=FULL.format("/queue/small"),
     ),
-    # SUBSCRIBE: max_subs, no destination, unknown, blocks, a filter that does not parse,
+    # SUBSCRIBE: max_subs, no destination, unknown, blocks, a filter that is wrong,
     # max_connections.
     *(
         Situation(
