@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Final, Protocol, assert_never
 
+from mypy_extensions import mypyc_attr
+
 from romp_asgi.auth import User
 from romp_asgi.broker import Client, Message, Pending
 from romp_asgi.errors import (
@@ -63,6 +65,7 @@ class Transport(Protocol):
 _MAX_AHEAD: Final = 65536
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Session:
     """One client, from its connection to its end.
 
