@@ -18,6 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 from romp_asgi.access_log import open_logger
 from romp_asgi.broker import Client
 from romp_asgi.config import Config
+from romp_asgi.downstream import Link, LinkState
 from romp_asgi.errors import LocalProtocolError, RompError
 from romp_asgi.filters.chain import FilterChain, FilterFunction, StompFilter
 from romp_asgi.filters.http import HttpFilter, HttpFilters, HttpFunction
@@ -78,6 +79,9 @@ class Romp:
         self._local = Client(is_local=True)
         self._has_lifespan = False
         self._sweeper: asyncio.Task[None] | None = None
+        self._links = [
+            Link(self._hub, table) for table in self.config.downstreams.values()
+        ]
         pages = Pages(self._hub, self.addresses)
         routes: list[Route | WebSocketRoute] = [
             Route("/", pages.home),
@@ -141,6 +145,7 @@ class Romp:
         self._has_lifespan = True
         self._start_filters()
         servers: list[asyncio.Server] = []
+        links: list[asyncio.Task[None]] = []
         try:
             if self._raises_limit:
                 raise_open_files(self.config.rlimit_nofile)
@@ -153,6 +158,7 @@ class Romp:
                 addresses = self.admin_addresses if is_admin else self.addresses
                 addresses.append(peer_name((host, bound)))
             self._start_sweeper()
+            links += (asyncio.create_task(link.run()) for link in self._links)
             with pid_file(self.config.pid_file):
                 self.on_start()
                 yield
@@ -160,6 +166,9 @@ class Romp:
             logger.info("shutting down")
             for server in servers:
                 server.close()
+            for link in links:
+                link.cancel()
+            await asyncio.gather(*links, return_exceptions=True)
             await self.stop()
             if self._sweeper is not None:
                 self._sweeper.cancel()
@@ -175,6 +184,11 @@ class Romp:
         lifespan does so, too; doing so twice does nothing.
         """
         await self._hub.stop(self.config.shutdown_timeout)
+
+    @property
+    def downstreams(self) -> list[LinkState]:
+        """How the links to the edge servers of the config are."""
+        return [link.state for link in self._links]
 
     async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
         """The ASGI server's own lifespan events."""

@@ -74,6 +74,12 @@ def check(path: Path | None) -> None:
             if key not in {"name", "type"}:
                 settings.append(f"{key}={value}")
         click.echo(f"  {name:{width}}  {' '.join(settings)}")
+    if config.downstreams:
+        click.echo("\nDownstreams")
+    for link in config.downstreams.values():
+        local = link.local_destinations or link.destinations
+        for there, here in zip(link.destinations, local, strict=True):
+            click.echo(f"  {link.name}  {link.address}  {there} → {here}")
 
 
 def _fail(error: RompError) -> NoReturn:

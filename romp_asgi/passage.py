@@ -37,6 +37,7 @@ class Passage:
             timestamp=time.time(),
             is_web_sockets=session.client.is_web,
             is_admin=session.is_admin,
+            is_downstream=session.is_downstream,
             server_flags=session.hub.config.server_flags,
         )
         self._way = filters.way(context, self._message, self._act)
@@ -83,11 +84,12 @@ class Passage:
 
     def _finish(self, outcome: Outcome, pending: Pending | None) -> None:
         message, session = self._message, self._session
-        if outcome is CONTINUE:
-            if self._is_virtual():
-                raise UnknownDestination(message.destination or "")
-            if pending is not None or RECEIPT in self._frame.headers:
-                session.done(self._frame, pending)
+        if outcome is CONTINUE and self._is_virtual():
+            raise UnknownDestination(message.destination or "")
+        # A link has to know that its message was handled.
+        is_answered = outcome is CONTINUE or session.is_downstream
+        if is_answered and (pending is not None or RECEIPT in self._frame.headers):
+            session.done(self._frame, pending)
         if message.command is Command.DISCONNECT:
             session.end(None)
 

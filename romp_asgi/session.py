@@ -81,6 +81,7 @@ class Session:
         id: the ``session`` header of CONNECTED; empty before it.
         user: who it has logged in as; None before that.
         is_admin: whether it came in at the admin listener, or is an administrator's.
+        is_downstream: whether it has what an edge server sends.
         client: what the broker knows of it.
         connection: what the protocol knows of it.
     """
@@ -100,6 +101,7 @@ class Session:
         "hub",
         "id",
         "is_admin",
+        "is_downstream",
         "peer",
         "transport",
         "user",
@@ -118,6 +120,7 @@ class Session:
         config = hub.config
         self.peer = peer
         self.is_admin = is_admin
+        self.is_downstream = False
         self.id = ""
         self.user: User | None = None
         self.hub = hub
@@ -351,7 +354,8 @@ class Session:
         if isinstance(error, FilterError):
             if error.log_message is not None:
                 logger.warning("filter: %s: %s", self.peer, error.log_message)
-            if error.reply_message is None:
+            # A link has to know what became of its message.
+            if error.reply_message is None and not self.is_downstream:
                 if error.fatal:
                     self.end(None)
                 return

@@ -118,6 +118,11 @@ DOWNSTREAM_DEFAULTS: dict[str, object] = {
     "passcode": "password",
     "destinations": (),
     "local_destinations": (),
+    "host": "",
+    "prefetch_count": 100,
+    "heart_beat": 10000,
+    "tls": False,
+    "tls_ca_file": None,
 }
 
 
@@ -267,7 +272,6 @@ def test_config_of_romp() -> None:
     assert not_yet_in_use(config) == [
         "enable_admin",
         "enable_console",
-        "downstreams",
         "[destinations.memq] stats",
     ]
 
@@ -467,6 +471,30 @@ def test_table_that_is_none(table: dict[str, object], line: str) -> None:
     assert reasons(table) == [line]
 
 
+def test_links_that_lead_nowhere() -> None:
+    table = {
+        "destinations": {"/queue/*": {}},
+        "downstreams": {
+            "a": {"destinations": ["x"]},
+            "b": {"destinations": ["x", "y"], "local_destinations": ["x"]},
+            "c": {"destinations": ["x"], "local_destinations": ["/queue/a"]},
+            "d": {"destinations": ["x"], "local_destinations": ["/topic/a"]},
+            "e": {"destinations": ["x"], "local_destinations": 7},
+        },
+    }
+    nowhere = "expected what has a table here, or a pattern for it"
+    assert reasons(table) == [
+        f'[downstreams.a] destinations = "x": {nowhere}',
+        (
+            '[downstreams.b] local_destinations = ["x"]: expected as many as there are '
+            "destinations, 2"
+        ),
+        f'[downstreams.d] local_destinations = "/topic/a": {nowhere}',
+        f'[downstreams.e] destinations = "x": {nowhere}',
+        "[downstreams.e] local_destinations = 7: expected a list of strings",
+    ]
+
+
 DEAD_LETTERS: list[tuple[str, dict[str, Any], bool]] = [
     ("by name", {"a": {"dead_letter": "b"}, "b": {}}, True),
     ("by name, defined before", {"b": {}, "a": {"dead_letter": "b"}}, True),
@@ -624,7 +652,7 @@ def test_made_directly() -> None:
     config = Config(
         ports=[8080, 61613],
         destinations={"/queue/a": DestinationConfig(type="queue")},
-        downstreams={"edge": DownstreamConfig(destinations=["a"])},
+        downstreams={"edge": DownstreamConfig(destinations=["/queue/a"])},
     )
     assert config.ports == (8080, 61613)
     assert config.destinations["/queue/a"].name == "/queue/a"
@@ -633,7 +661,7 @@ def test_made_directly() -> None:
         {
             "ports": (8080, 61613),
             "destinations": {"/queue/a": {"type": "queue"}},
-            "downstreams": {"edge": {"destinations": ("a",)}},
+            "downstreams": {"edge": {"destinations": ("/queue/a",)}},
         }
     )
 
@@ -878,7 +906,7 @@ def test_warnings(table: dict[str, object], warning: str | None) -> None:
         ({"max_subs": 3, "destinations": {"a": {"name": "b"}}}, []),
         ({"request_client_buffer": 1, "response_client_buffer": 1}, []),
         ({"downstreams": {}}, []),
-        ({"downstreams": {"edge": {}}}, ["downstreams"]),
+        ({"downstreams": {"edge": {}}}, []),
         ({"destinations": {"a": {"min_delivery": 0}}}, []),
         (
             {"destinations": {"a": {"stats": True}}},

@@ -37,7 +37,6 @@ NOT_YET_IN_USE: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
         "server": frozenset(
             {
-                "downstreams",
                 "enable_admin",
                 "enable_console",
             }
