@@ -12,6 +12,7 @@ from typing import TypeVar
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
+from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import Message, Receive, Scope, Send
 
@@ -25,6 +26,7 @@ from romp_asgi.filters.http import HttpFilter, HttpFilters, HttpFunction
 from romp_asgi.headers import wanted
 from romp_asgi.hub import SWEEP_INTERVAL, Hub
 from romp_asgi.local import LocalSubscription, outgoing
+from romp_asgi.plugins import install
 from romp_asgi.process import pid_file, raise_open_files
 from romp_asgi.routes.pages import Pages
 from romp_asgi.routes.websocket import WebSocketEndpoint
@@ -94,6 +96,8 @@ class Romp:
         self._routes = Starlette(
             routes=routes, exception_handlers={404: pages.not_found}
         )
+        for plugin in self.config.plugins:
+            install(self, plugin)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
@@ -118,6 +122,10 @@ class Romp:
                 headers.setdefault("access-control-expose-headers", "server")
             await send(message)
 
+        if scope["http_version"] != "1.0" and not _has_host(scope):
+            refusal = PlainTextResponse("The request has no Host.\n", 400)
+            await refusal(scope, receive, send_ours)
+            return
         if len(self._http_filters) and scope["method"] in ("GET", "HEAD"):
             answer = await self._http_filters.answer(Request(scope, receive))
             if answer is not None:
@@ -354,3 +362,9 @@ class Romp:
         return LocalSubscription(
             self._hub.broker, destination, config.max_outbox, wants
         )
+
+
+def _has_host(scope: Scope) -> bool:
+    """Source: RFC 9112 § 3.2; HTTP/2 has ``:authority`` for it."""
+    names = {name for name, _ in scope["headers"]}
+    return b"host" in names or b":authority" in names

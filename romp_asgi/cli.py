@@ -1,5 +1,6 @@
 """The command line: ``romp-asgi serve``, ``check``, ``passwd`` and ``replay``."""
 
+import os
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -41,6 +42,9 @@ def serve(path: Path | None, host: str | None, port: int | None) -> None:
     # uvicorn is a third of the start-up time, and `check` does without it.
     from romp_asgi import server, stand_alone
 
+    # For plug-ins, as with uvicorn and `python -m romp_asgi`.
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.insert(0, os.getcwd())
     try:
         stand_alone.set_up_log()
         server.serve(stand_alone.read_config(path), host, port)
@@ -74,6 +78,10 @@ def check(path: Path | None) -> None:
             if key not in {"name", "type"}:
                 settings.append(f"{key}={value}")
         click.echo(f"  {name:{width}}  {' '.join(settings)}")
+    if config.plugins:
+        click.echo("\nPlug-ins")
+    for name in config.plugins:
+        click.echo(f"  {name}")
     if config.downstreams:
         click.echo("\nDownstreams")
     for link in config.downstreams.values():

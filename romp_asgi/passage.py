@@ -35,6 +35,7 @@ class Passage:
         context = Context(
             ClientSession(session),
             timestamp=time.time(),
+            is_secure=session.is_secure,
             is_web_sockets=session.client.is_web,
             is_admin=session.is_admin,
             is_downstream=session.is_downstream,

@@ -82,6 +82,7 @@ class Session:
         user: who it has logged in as; None before that.
         is_admin: whether it came in at the admin listener, or is an administrator's.
         is_downstream: whether it has what an edge server sends.
+        is_secure: whether the connection is encrypted, as far as this server knows.
         client: what the broker knows of it.
         connection: what the protocol knows of it.
     """
@@ -102,6 +103,7 @@ class Session:
         "id",
         "is_admin",
         "is_downstream",
+        "is_secure",
         "peer",
         "transport",
         "user",
@@ -121,6 +123,7 @@ class Session:
         self.peer = peer
         self.is_admin = is_admin
         self.is_downstream = False
+        self.is_secure = False
         self.id = ""
         self.user: User | None = None
         self.hub = hub

@@ -66,6 +66,7 @@ SERVER_DEFAULTS: dict[str, object] = {
     "heart_beat_write_max": 180000,
     "websockets": True,
     "websockets_origin": None,
+    "plugins": (),
     "server_flags": (),
     "connect_timeout": 10.0,
     "shutdown_timeout": 5.0,

@@ -137,7 +137,11 @@ def _local_destinations(data: Mapping[str, object]) -> dict[Place, _Mistake]:
             found[place] = _Mistake(reason, show_value(local))
             continue
         for name in local or remote:
-            if patterns and not any(pattern.fullmatch(name) for pattern in patterns):
+            # What a filter claims needs no table.
+            is_virtual = name.startswith("/virt/")
+            if is_virtual or not patterns:
+                continue
+            if not any(pattern.fullmatch(name) for pattern in patterns):
                 key = place if local else (*place[:2], "destinations")
                 reason = "expected what has a table here, or a pattern for it"
                 found[key] = _Mistake(reason, show_value(name))
