@@ -22,6 +22,7 @@ RompError
     ├── BrokerError                        a request that the broker refuses
     │   ├── UnknownDestination             … and TooManyDestinations
     │   ├── DestinationFull, DestinationBlocked, MessageTooLarge
+    │   ├── DestinationDraining, DestinationShutDown    by an administrator
     │   ├── SubscriptionsFull, DuplicateSubscription, UnknownSubscription
     │   ├── TransactionTooLarge, DuplicateTransaction, UnknownTransaction
     │   ├── UnknownAck(ack_id)             an id this client was never given
@@ -375,6 +376,39 @@ class DestinationBlocked(BrokerError):
 
     def __str__(self) -> str:
         return f"The destination {_printable(self.destination)} has {self.block} set."
+
+
+class DestinationDraining(BrokerError):
+    """A SEND to a destination that is being emptied."""
+
+    message = "blocked"
+
+    def __init__(self, destination: str) -> None:
+        super().__init__(destination)
+        self.destination = destination
+
+    def __str__(self) -> str:
+        return (
+            f"The destination {_printable(self.destination)} is draining: it takes no "
+            "messages until an administrator opens it again."
+        )
+
+
+class DestinationShutDown(BrokerError):
+    """A destination that an administrator has closed."""
+
+    message = "general"
+    fatal = True
+
+    def __init__(self, destination: str) -> None:
+        super().__init__(destination)
+        self.destination = destination
+
+    def __str__(self) -> str:
+        return (
+            f"The destination {_printable(self.destination)} is shut down: it takes "
+            "neither messages nor subscriptions until an administrator opens it again."
+        )
 
 
 class SubscriptionsFull(BrokerError):

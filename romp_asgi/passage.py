@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
-from romp_asgi.broker import Pending
+from romp_asgi.broker import VIRTUAL, Pending
 from romp_asgi.errors import UnknownDestination
 from romp_asgi.filters import CONTINUE, ClientSession, Context, StompMessage
 from romp_asgi.filters.chain import FilterChain, Outcome
@@ -95,4 +95,4 @@ class Passage:
         """Whether it is a SEND that only a filter can claim."""
         message = self._message
         destination = message.destination or ""
-        return message.command is Command.SEND and destination.startswith("/virt/")
+        return message.command is Command.SEND and destination.startswith(VIRTUAL)
