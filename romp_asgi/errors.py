@@ -18,7 +18,8 @@ RompError
     │   └── TimeoutExceeded(reason)        silence for longer than was agreed
     ├── AuthError
     │   ├── NotLoggedIn(command)           a frame before CONNECT
-    │   └── WrongLogin                     a login that is not good
+    │   ├── WrongLogin                     a login that is not good
+    │   └── NotAdmin(reason)               a command without the right to it
     ├── BrokerError                        a request that the broker refuses
     │   ├── UnknownDestination             … and TooManyDestinations
     │   ├── DestinationFull, DestinationBlocked, MessageTooLarge
@@ -30,6 +31,8 @@ RompError
     │   ├── NameRequired, Replaced         where each user has one subscription
     │   ├── SlowConsumer                   a client that does not keep up
     │   └── ShuttingDown
+    ├── CommandError(reason)               an admin command that is not possible
+    ├── ClosedByAdmin                      the end of a session, by an administrator
     ├── NotLogged(is_accepted)             a message that is not in the message log
     ├── FilterError(reply, log, fatal)     application code refuses a frame
     └── InternalError                      a bug of ours, without its detail
@@ -283,6 +286,26 @@ class WrongLogin(AuthError):
 
     def __str__(self) -> str:
         return "The login or the passcode is wrong."
+
+
+class NotAdmin(AuthError):
+    """An admin command of somebody who may not. The reason is a full sentence."""
+
+
+class CommandError(PeerError):
+    """An admin command that is not possible. The reason is a full sentence."""
+
+    message = "command err"
+
+
+class ClosedByAdmin(PeerError):
+    """A session that an administrator ends."""
+
+    message = "closed"
+    fatal = True
+
+    def __str__(self) -> str:
+        return "An administrator has closed this connection."
 
 
 class BrokerError(PeerError):

@@ -7,7 +7,6 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from romp_asgi.broker import VIRTUAL, Pending
-from romp_asgi.errors import UnknownDestination
 from romp_asgi.filters import CONTINUE, ClientSession, Context, StompMessage
 from romp_asgi.filters.chain import FilterChain, Outcome
 from romp_asgi.stomp import Command, Frame
@@ -85,7 +84,7 @@ class Passage:
         message, session = self._message, self._session
         if outcome is CONTINUE:
             if self._is_virtual():
-                raise UnknownDestination(message.destination or "")
+                session.command(message.frame())
             if pending is not None or RECEIPT in self._frame.headers:
                 session.done(self._frame, pending)
         if message.command is Command.DISCONNECT:

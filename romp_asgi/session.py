@@ -10,16 +10,18 @@ from functools import partial
 from typing import Final, Protocol, assert_never
 
 from romp_asgi.auth import User
-from romp_asgi.broker import Client, Message, Pending
+from romp_asgi.broker import VIRTUAL, Client, Message, Pending
 from romp_asgi.errors import (
     FilterError,
     HeaderError,
     InternalError,
+    NotLogged,
     PeerError,
     ProtocolError,
     SelectorError,
     ShuttingDown,
     UnknownAck,
+    UnknownDestination,
 )
 from romp_asgi.headers import ack_mode, prefetch_count, wanted, whole_number
 from romp_asgi.hub import Hub
@@ -78,6 +80,7 @@ class Session:
         id: the ``session`` header of CONNECTED; empty before it.
         user: who it has logged in as; None before that.
         is_admin: whether it came in at the admin listener, or is an administrator's.
+        since: when it connected, in seconds since the epoch.
         client: what the broker knows of it.
         connection: what the protocol knows of it.
     """
@@ -98,6 +101,7 @@ class Session:
         "id",
         "is_admin",
         "peer",
+        "since",
         "transport",
         "user",
     )
@@ -114,6 +118,7 @@ class Session:
     ) -> None:
         config = hub.config
         self.peer = peer
+        self.since = 0.0
         self.is_admin = is_admin
         self.id = ""
         self.user: User | None = None
@@ -410,12 +415,23 @@ class Session:
         destination = headers.get(spec.DESTINATION)
         if destination is None:
             raise HeaderError(Command.SEND, spec.DESTINATION)
-        return self.hub.broker.send(
-            self.client,
-            Message(destination, headers, frame.body),
-            self._now,
-            headers.get(spec.TRANSACTION),
-        )
+        try:
+            return self.hub.broker.send(
+                self.client,
+                Message(destination, headers, frame.body),
+                self._now,
+                headers.get(spec.TRANSACTION),
+            )
+        except (UnknownDestination, NotLogged):
+            # A command is no message, and needs no log of them.
+            if not destination.startswith(VIRTUAL):
+                raise
+            self.command(frame)
+            return None
+
+    def command(self, frame: Frame) -> None:
+        """A SEND to a virtual name that no filter claims."""
+        self.hub.administration.command(self, frame, self._now)
 
     def _subscribe(self, frame: Frame) -> None:
         headers = frame.headers

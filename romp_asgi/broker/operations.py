@@ -1,4 +1,8 @@
-"""What an administrator does to destinations while the broker runs."""
+"""What an administrator does to destinations while the broker runs.
+
+One that a pattern made is kept as long as its settings are not those of the pattern,
+used or not. What waits is forgotten by `Destination.purge`.
+"""
 
 from dataclasses import replace
 from typing import Any, Final
@@ -21,79 +25,51 @@ CHANGEABLE: Final = (
 )
 
 
-def purge(broker: Broker, name: str) -> int:
-    """Forget what waits in a destination; what consumers have stays theirs.
-
-    Returns:
-        How many messages that were.
-
-    Raises:
-        UnknownDestination: if there is no such name, and no pattern has it.
-    """
-    return broker.find(name).purge()
+def drain(destination: Destination) -> None:
+    """Let a destination take no more messages; consumers empty it."""
+    _set(destination, state=State.DRAINING)
 
 
-def drain(broker: Broker, name: str) -> Destination:
-    """Let a destination take no more messages; consumers empty it.
-
-    Raises:
-        UnknownDestination: if there is no such name, and no pattern has it.
-    """
-    return _set(broker, name, state=State.DRAINING)
-
-
-def shut_down(broker: Broker, name: str) -> int:
+def shut_down(broker: Broker, destination: Destination) -> int:
     """End the subscriptions of a destination, and forget what waits in it.
 
     It takes neither messages nor subscriptions then. The clients are told.
 
     Returns:
         How many messages were forgotten.
-
-    Raises:
-        UnknownDestination: if there is no such name, and no pattern has it.
     """
-    destination = _set(broker, name, state=State.SHUT_DOWN)
+    _set(destination, state=State.SHUT_DOWN)
     subscriptions = list(destination.subscriptions)
     broker.end(subscriptions)
     for subscription in subscriptions:
-        subscription.receiver.cut_off(DestinationShutDown(name))
+        subscription.receiver.cut_off(DestinationShutDown(destination.name))
     # After them: what they had has come back.
     return destination.purge()
 
 
-def reopen(broker: Broker, name: str) -> Destination:
-    """Undo `drain` or `shut_down`.
-
-    Raises:
-        UnknownDestination: if there is no such name, and no pattern has it.
-    """
-    return _set(broker, name, state=State.OPEN)
+def reopen(destination: Destination) -> None:
+    """Undo `drain` or `shut_down`."""
+    _set(destination, state=State.OPEN)
 
 
 def reconfigure(
-    broker: Broker, name: str, settings: Policy, keys: set[str], now: float
-) -> Destination:
+    destination: Destination, settings: Policy, keys: set[str], now: float
+) -> None:
     """Change settings of a destination, for as long as the server runs.
 
     Nothing is dropped at once. A shorter ``expiry`` holds from now on for what is held
     already, a longer one for what comes.
 
     Args:
-        broker: that has it.
-        name: its name; one that a pattern has is kept from then on, used or not.
+        destination: the destination.
         settings: the new values.
         keys: which of them count, all in `CHANGEABLE`.
         now: the time, in seconds.
-
-    Raises:
-        UnknownDestination: if there is no such name, and no pattern has it.
     """
     changes = {key: getattr(settings, key) for key in CHANGEABLE if key in keys}
-    destination = _set(broker, name, **changes)
+    _set(destination, **changes)
     if destination.policy.expiry and "expiry" in changes:
         _shorten(destination, now + destination.policy.expiry / 1000)
-    return destination
 
 
 def _shorten(destination: Destination, latest: float) -> None:
@@ -108,9 +84,7 @@ def _shorten(destination: Destination, latest: float) -> None:
         message.expires_at = min(message.expires_at or latest, latest)
 
 
-def _set(broker: Broker, name: str, **changes: Any) -> Destination:
-    destination = broker.find(name)
+def _set(destination: Destination, **changes: Any) -> None:
     policy = replace(destination.policy, **changes)
     is_as_given = policy == destination.given
     destination.policy = destination.given if is_as_given else policy
-    return destination

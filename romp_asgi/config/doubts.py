@@ -38,15 +38,9 @@ NOT_YET_IN_USE: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         "server": frozenset(
             {
                 "downstreams",
-                "enable_admin",
-                "enable_console",
             }
         ),
-        "destinations": frozenset(
-            {
-                "stats",
-            }
-        ),
+        "destinations": frozenset(),
     }
 )
 
@@ -104,6 +98,9 @@ def doubts(file: str, config: "Config") -> list[str]:
         if table.type is not None and table.min_delivery
     )
     has_login = config.login is not None and config.passcode is not None
+    if config.enable_console and not has_login and config.user_file is None:
+        reason = "no effect without login and passcode, or a user_file"
+        found.append((("enable_console",), reason))
     if not has_login and config.user_file is None and config.secret is None:
         found += (
             (

@@ -43,9 +43,10 @@ def found(world: World, name: str) -> Destination:
     return world.broker.destinations[name]
 
 
-def change(world: World, name: str, **settings: object) -> Destination:
+def change(world: World, name: str, **settings: object) -> None:
     policy = replace(Policy(), **settings)  # type: ignore[arg-type]  # as given
-    return operations.reconfigure(world.broker, name, policy, set(settings), world.now)
+    destination = world.broker.find(name)
+    operations.reconfigure(destination, policy, set(settings), world.now)
 
 
 # purge
@@ -58,10 +59,10 @@ def test_purge_forgets_what_waits(make_world: MakeWorld, policy: Policy) -> None
     destination = found(world, "d")
     assert (destination.waiting, len(destination.messages())) == (3, 3)
     assert destination.octets == world.used > 0
-    assert operations.purge(world.broker, "d") == 3
+    assert world.broker.find("d").purge() == 3
     assert (destination.waiting, destination.octets, world.used) == (0, 0, 0)
     assert world.dropped == []
-    assert operations.purge(world.broker, "d") == 0
+    assert world.broker.find("d").purge() == 0
     world.peer().send("d", "d")
     assert world.peer(user="ann").subscribe("d") == ["d"]
 
@@ -75,7 +76,7 @@ def test_purge_leaves_consumers_what_they_have(
     consumer = world.peer()
     inbox = consumer.subscribe("d", ack=INDIVIDUAL, prefetch=1)
     waiting = world.waiting("d")
-    assert operations.purge(world.broker, "d") == waiting
+    assert world.broker.find("d").purge() == waiting
     world.check()
     consumer.ack(*inbox.tags)
     assert (inbox, world.used) == (["a"], 0)
@@ -92,7 +93,7 @@ def test_purge_of_what_waits_for_users(make_world: MakeWorld) -> None:
     destination = found(world, "d")
     assert (destination.waiting, len(destination.messages())) == (4, 4)
     assert destination.octets == world.used
-    assert operations.purge(world.broker, "d") == 4
+    assert world.broker.find("d").purge() == 4
     assert (world.used, inbox) == (0, [])
     assert world.peer(user="bob").subscribe("d") == []
 
@@ -105,7 +106,7 @@ def test_purge_of_what_waits_for_credit_of_a_topic(make_world: MakeWorld) -> Non
     topic = found(world, "t")
     assert (topic.waiting, len(topic), len(topic.messages())) == (2, 0, 2)
     assert 0 < topic.octets < world.used
-    assert operations.purge(world.broker, "t") == 2
+    assert world.broker.find("t").purge() == 2
     assert (topic.waiting, topic.octets) == (0, 0)
     consumer.ack(*inbox.tags)
     assert (inbox, world.used) == (["a"], 0)
@@ -117,18 +118,15 @@ def test_purge_makes_room_for_who_waits(make_world: MakeWorld, policy: Policy) -
     world = make_world({"d": block})
     pending = world.peer().send("d", "a", "b")
     assert not is_done(pending)
-    operations.purge(world.broker, "d")
+    world.broker.find("d").purge()
     assert is_done(pending)
 
 
-def test_what_is_not_there_is_unknown(make_world: MakeWorld) -> None:
+def test_a_name_that_was_only_looked_at_is_forgotten(make_world: MakeWorld) -> None:
     world = make_world({"/queue/**": QUEUE})
-    for call in (operations.purge, operations.drain, operations.shut_down):
-        with pytest.raises(UnknownDestination):
-            call(world.broker, "nowhere")
     with pytest.raises(UnknownDestination):
-        change(world, "nowhere", expiry=1)
-    assert operations.purge(world.broker, "/queue/new") == 0
+        world.broker.find("nowhere")
+    assert world.broker.find("/queue/new").purge() == 0
     world.broker.expire(world.now)
     assert world.broker.destinations == {}
 
@@ -144,7 +142,7 @@ def test_drain_takes_nothing_more_and_gives_out_what_waits(
     sender.send("q", "a", "b")
     sender.begin()
     sender.send("q", "c", transaction="tx")
-    operations.drain(world.broker, "q")
+    operations.drain(world.broker.find("q"))
     for peer in (sender, application):
         with pytest.raises(DestinationDraining, match="q is draining"):
             peer.send("q", "d")
@@ -152,7 +150,7 @@ def test_drain_takes_nothing_more_and_gives_out_what_waits(
     with pytest.raises(DestinationDraining):
         sender.commit()
     assert world.peer().subscribe("q") == ["a", "b"]
-    operations.reopen(world.broker, "q")
+    operations.reopen(world.broker.find("q"))
     sender.commit()
     sender.send("q", "d")
     assert found(world, "q").accepted == 4
@@ -161,7 +159,7 @@ def test_drain_takes_nothing_more_and_gives_out_what_waits(
 
 def test_dead_letters_go_to_what_is_draining(make_world: MakeWorld) -> None:
     world = make_world({"q": replace(QUEUE, dead_letter="dlq"), "dlq": QUEUE})
-    operations.drain(world.broker, "dlq")
+    operations.drain(world.broker.find("dlq"))
     consumer = world.peer()
     consumer.send("q", "a")
     inbox = consumer.subscribe("q", ack=INDIVIDUAL)
@@ -173,11 +171,11 @@ def test_a_name_of_a_pattern_stays_drained_though_nobody_uses_it(
     make_world: MakeWorld,
 ) -> None:
     world = make_world({"/queue/**": QUEUE})
-    operations.drain(world.broker, "/queue/a")
+    operations.drain(world.broker.find("/queue/a"))
     world.broker.expire(world.now)
     with pytest.raises(DestinationDraining):
         world.peer().send("/queue/a", "x")
-    operations.reopen(world.broker, "/queue/a")
+    operations.reopen(world.broker.find("/queue/a"))
     world.broker.expire(world.now)
     assert world.broker.destinations == {}
 
@@ -193,7 +191,7 @@ def test_shut_down_ends_subscriptions_and_forgets_messages(
     consumer, sender = world.peer(), world.peer()
     inbox = consumer.subscribe("d", ack=INDIVIDUAL, prefetch=1)
     sender.send("d", "a", "b")
-    count = operations.shut_down(world.broker, "d")
+    count = operations.shut_down(world.broker, world.broker.find("d"))
     assert count == (0 if policy.kind is Kind.TOPIC else 2)
     assert (inbox, world.used, found(world, "d").connections) == (["a"], 0, 0)
     (error,) = inbox.errors
@@ -209,7 +207,7 @@ def test_shut_down_ends_subscriptions_and_forgets_messages(
         consumer.subscribe("d")
     with pytest.raises(DestinationShutDown):
         world.broker.check_subscribe(consumer.client, "d")
-    operations.reopen(world.broker, "d")
+    operations.reopen(world.broker.find("d"))
     assert found(world, "d").policy.state is State.OPEN
     again = consumer.subscribe("d")
     sender.send("d", "d")
@@ -296,7 +294,7 @@ def test_a_name_of_a_pattern_keeps_what_was_changed(make_world: MakeWorld) -> No
         world.peer().send("/queue/a", "x")
     world.peer().send("/queue/b", "x", "x")
     change(world, "/queue/a", max_messages=QUEUE.max_messages)
-    operations.purge(world.broker, "/queue/a")
+    world.broker.find("/queue/a").purge()
     world.broker.expire(world.now)
     assert set(world.broker.destinations) == {"/queue/b"}
 
