@@ -1,4 +1,4 @@
-"""The command line: ``romp-asgi serve``, ``check``, ``passwd`` and ``replay``."""
+"""The command line: ``serve``, ``check``, ``admin``, ``passwd`` and ``replay``."""
 
 import sys
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import NoReturn
 import click
 
 from romp_asgi import __version__
+from romp_asgi.commands.admin import admin
 from romp_asgi.commands.passwd import passwd
 from romp_asgi.commands.replay import replay
 from romp_asgi.config import Config, find, load, not_yet_in_use
@@ -21,6 +22,7 @@ def main() -> None:
     """A STOMP message broker for TCP and WebSocket clients."""
 
 
+main.add_command(admin)
 main.add_command(passwd)
 main.add_command(replay)
 

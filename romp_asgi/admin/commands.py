@@ -144,7 +144,7 @@ class Administration:
 
     def _close(self, taken: arguments.Id) -> object:
         for session in self._hub.sessions:
-            if session.id == taken.id:
+            if session.id == taken.id and not session.is_closed():
                 session.cut_off(ClosedByAdmin())
                 return {}
         raise CommandError(f"There is no session {taken.id[:40]!r}.")

@@ -71,7 +71,8 @@ def destinations(hub: Hub, limit: int) -> Report:
 
 
 def sessions(hub: Hub, limit: int) -> Report:
-    """The oldest sessions, and how many there are."""
-    found = sorted(hub.sessions, key=lambda session: session.since)
+    """The oldest sessions, and how many there are, without those that are ending."""
+    opened = [session for session in hub.sessions if not session.is_closed()]
+    found = sorted(opened, key=lambda session: session.since)
     shown = [session_report(each) for each in found[:limit]]
     return {"sessions": shown, "total": len(found)}
