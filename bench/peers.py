@@ -166,6 +166,7 @@ class Romp(Peer):
     """The broker of this repository, as a user starts it."""
 
     name = "romp"
+    _environment: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
     def installed(cls) -> bool:
@@ -188,7 +189,29 @@ class Romp(Peer):
         config.write_text(re.sub(r"^ports = .*$", port, text, count=1, flags=re.M))
         http = str(self.endpoint.websocket[1])
         command = Path(sys.executable).with_name("romp-asgi")
-        self._run([command, "serve", "--config", config, "--port", http])
+        serve: list[str | Path] = [command, "serve", "--config", config]
+        serve += ["--port", http]
+        self._run(serve, self._environment)
+
+
+class CompiledRomp(Romp):
+    """The same as hatch_build.py compiles it, in build/compiled."""
+
+    name = "romp-compiled"
+    _tree: ClassVar = _HERE.parent / "build" / "compiled"
+    _environment: ClassVar = {"PYTHONPATH": str(_tree)}
+
+    @classmethod
+    def installed(cls) -> bool:
+        """Whether it has been compiled since the source was changed."""
+        built = list(cls._tree.glob("*.so"))
+        sources = (_HERE.parent / "romp_asgi").rglob("*.py")
+        return bool(built) and built[0].stat().st_mtime > max(
+            source.stat().st_mtime for source in sources
+        )
+
+    def _named(self, server: str) -> str:
+        return f"{super()._named(server)}, compiled"
 
 
 class RabbitMQ(Peer):
@@ -249,7 +272,7 @@ class Echo(Peer):
         self._run([sys.executable, "-m", "bench.echo", *ports], path)
 
 
-PEERS: tuple[type[Peer], ...] = (Romp, RabbitMQ, Echo)
+PEERS: tuple[type[Peer], ...] = (Romp, CompiledRomp, RabbitMQ, Echo)
 
 
 def free_port() -> int:

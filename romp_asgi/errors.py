@@ -137,6 +137,18 @@ class LogFileError(RompError):
         return f"cannot write the message log {self.path}: {self.reason}"
 
 
+class PluginError(RompError):
+    """A plug-in of the config that cannot be used."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
+        self.name = name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f'plugins: "{self.name}": {self.reason}'
+
+
 class PeerError(RompError):
     """An error that a peer caused and is told about in an ERROR frame.
 

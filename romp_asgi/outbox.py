@@ -8,7 +8,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from mypy_extensions import mypyc_attr
 
+
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Flusher:
     """Flushes, at the end of a loop pass, the outboxes that were written to in it."""
 

@@ -34,8 +34,10 @@ class Passage:
         context = Context(
             ClientSession(session),
             timestamp=time.time(),
+            is_secure=session.is_secure,
             is_web_sockets=session.client.is_web,
             is_admin=session.is_admin,
+            is_downstream=session.is_downstream,
             server_flags=session.hub.config.server_flags,
         )
         self._way = filters.way(context, self._message, self._act)
@@ -82,11 +84,12 @@ class Passage:
 
     def _finish(self, outcome: Outcome, pending: Pending | None) -> None:
         message, session = self._message, self._session
-        if outcome is CONTINUE:
-            if self._is_virtual():
-                session.command(message.frame())
-            if pending is not None or RECEIPT in self._frame.headers:
-                session.done(self._frame, pending)
+        if outcome is CONTINUE and self._is_virtual():
+            session.command(message.frame())
+        # A link has to know that its message was handled.
+        is_answered = outcome is CONTINUE or session.is_downstream
+        if is_answered and (pending is not None or RECEIPT in self._frame.headers):
+            session.done(self._frame, pending)
         if message.command is Command.DISCONNECT:
             session.end(None)
 

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Final, Protocol, assert_never
 
+from mypy_extensions import mypyc_attr
+
 from romp_asgi.auth import User
 from romp_asgi.broker import VIRTUAL, Client, Message, Pending
 from romp_asgi.errors import (
@@ -65,6 +67,7 @@ class Transport(Protocol):
 _MAX_AHEAD: Final = 65536
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Session:
     """One client, from its connection to its end.
 
@@ -81,6 +84,8 @@ class Session:
         user: who it has logged in as; None before that.
         is_admin: whether it came in at the admin listener, or is an administrator's.
         since: when it connected, in seconds since the epoch.
+        is_downstream: whether it has what an edge server sends.
+        is_secure: whether the connection is encrypted, as far as this server knows.
         client: what the broker knows of it.
         connection: what the protocol knows of it.
     """
@@ -100,6 +105,8 @@ class Session:
         "hub",
         "id",
         "is_admin",
+        "is_downstream",
+        "is_secure",
         "peer",
         "since",
         "transport",
@@ -120,6 +127,8 @@ class Session:
         self.peer = peer
         self.since = 0.0
         self.is_admin = is_admin
+        self.is_downstream = False
+        self.is_secure = False
         self.id = ""
         self.user: User | None = None
         self.hub = hub
@@ -353,7 +362,8 @@ class Session:
         if isinstance(error, FilterError):
             if error.log_message is not None:
                 logger.warning("filter: %s: %s", self.peer, error.log_message)
-            if error.reply_message is None:
+            # A link has to know what became of its message.
+            if error.reply_message is None and not self.is_downstream:
                 if error.fatal:
                     self.end(None)
                 return

@@ -39,14 +39,12 @@ def test_check_prints_what_a_file_makes(tmp_path: Path) -> None:
     file.write_text(
         "ports = [8081, 61700]\nenable_console = true\nserver_flgas = []\n"
         '[destinations."/queue/a"]\ntype = "queue"\noverflow = "block"\n'
-        "[downstreams.edge]\n"
     )
     code, output = run("check", str(file))
     assert code == 0
     assert f"{file}: good" in output
     assert "server_flags" in output
     assert "enable_console: no effect without login and passcode" in output
-    assert "downstreams is not in use yet" in output
     assert "127.0.0.1:8081" in output
     assert "127.0.0.1:61700" in output
     assert "/queue/a  queue overflow=block" in output

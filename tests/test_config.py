@@ -14,7 +14,6 @@ from pydantic import ValidationError
 
 from romp_asgi.config import (
     BUILT_IN_DESTINATIONS,
-    NOT_YET_IN_USE,
     AccessLog,
     Config,
     DestinationConfig,
@@ -23,7 +22,6 @@ from romp_asgi.config import (
     files,
     find,
     load,
-    not_yet_in_use,
 )
 from romp_asgi.errors import ConfigError, ConfigErrors, RompError
 
@@ -66,6 +64,7 @@ SERVER_DEFAULTS: dict[str, object] = {
     "heart_beat_write_max": 180000,
     "websockets": True,
     "websockets_origin": None,
+    "plugins": (),
     "server_flags": (),
     "connect_timeout": 10.0,
     "shutdown_timeout": 5.0,
@@ -119,6 +118,11 @@ DOWNSTREAM_DEFAULTS: dict[str, object] = {
     "passcode": "password",
     "destinations": (),
     "local_destinations": (),
+    "host": "",
+    "prefetch_count": 100,
+    "heart_beat": 10000,
+    "tls": False,
+    "tls_ca_file": None,
 }
 
 
@@ -265,9 +269,6 @@ def test_config_of_romp() -> None:
     assert config.destinations["memtop"].pedantic_expiry
     assert config.downstreams["edge"].name == "edge-1"
     assert config.downstreams["edge"].local_destinations == ("memtop",)
-    assert not_yet_in_use(config) == [
-        "downstreams",
-    ]
 
 
 #: Every key of romp 0.5.2, and the two that stand misspelled in its own files.
@@ -467,6 +468,30 @@ def test_table_that_is_none(table: dict[str, object], line: str) -> None:
     assert reasons(table) == [line]
 
 
+def test_links_that_lead_nowhere() -> None:
+    table = {
+        "destinations": {"/queue/*": {}},
+        "downstreams": {
+            "a": {"destinations": ["x"]},
+            "b": {"destinations": ["x", "y"], "local_destinations": ["x"]},
+            "c": {"destinations": ["x"], "local_destinations": ["/queue/a"]},
+            "d": {"destinations": ["x"], "local_destinations": ["/topic/a"]},
+            "e": {"destinations": ["x"], "local_destinations": 7},
+        },
+    }
+    nowhere = "expected what has a table here, or a pattern for it"
+    assert reasons(table) == [
+        f'[downstreams.a] destinations = "x": {nowhere}',
+        (
+            '[downstreams.b] local_destinations = ["x"]: expected as many as there are '
+            "destinations, 2"
+        ),
+        f'[downstreams.d] local_destinations = "/topic/a": {nowhere}',
+        f'[downstreams.e] destinations = "x": {nowhere}',
+        "[downstreams.e] local_destinations = 7: expected a list of strings",
+    ]
+
+
 DEAD_LETTERS: list[tuple[str, dict[str, Any], bool]] = [
     ("by name", {"a": {"dead_letter": "b"}, "b": {}}, True),
     ("by name, defined before", {"b": {}, "a": {"dead_letter": "b"}}, True),
@@ -624,7 +649,7 @@ def test_made_directly() -> None:
     config = Config(
         ports=[8080, 61613],
         destinations={"/queue/a": DestinationConfig(type="queue")},
-        downstreams={"edge": DownstreamConfig(destinations=["a"])},
+        downstreams={"edge": DownstreamConfig(destinations=["/queue/a"])},
     )
     assert config.ports == (8080, 61613)
     assert config.destinations["/queue/a"].name == "/queue/a"
@@ -633,7 +658,7 @@ def test_made_directly() -> None:
         {
             "ports": (8080, 61613),
             "destinations": {"/queue/a": {"type": "queue"}},
-            "downstreams": {"edge": {"destinations": ("a",)}},
+            "downstreams": {"edge": {"destinations": ("/queue/a",)}},
         }
     )
 
@@ -875,24 +900,3 @@ def test_origins(text: str | None, origins: set[str] | None) -> None:
 def test_warnings(table: dict[str, object], warning: str | None) -> None:
     config = Config.from_dict(table, "f")
     assert config.warnings == (() if warning is None else (f"f: {warning}",))
-
-
-@pytest.mark.parametrize(
-    ("table", "names"),
-    [
-        ({}, []),
-        ({"max_subs": 3, "destinations": {"a": {"name": "b"}}}, []),
-        ({"request_client_buffer": 1, "response_client_buffer": 1}, []),
-        ({"downstreams": {}}, []),
-        ({"downstreams": {"edge": {}}}, ["downstreams"]),
-        ({"destinations": {"a": {"min_delivery": 0}}}, []),
-        ({"enable_admin": True, "destinations": {"a": {"stats": True}}}, []),
-    ],
-)
-def test_not_yet_in_use(table: dict[str, object], names: list[str]) -> None:
-    assert not_yet_in_use(Config.from_dict(table)) == names
-
-
-def test_not_yet_in_use_names_keys_that_exist() -> None:
-    assert NOT_YET_IN_USE["server"] <= Config.model_fields.keys()
-    assert NOT_YET_IN_USE["destinations"] <= DestinationConfig.model_fields.keys()

@@ -23,6 +23,7 @@ PURE = {
     "heapq",
     "itertools",
     "math",
+    "mypy_extensions",
     "operator",
     "re",
     "types",

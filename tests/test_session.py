@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from romp_asgi.broker import Broker, Client as BrokerClient, Kind, Policy
 from romp_asgi.config import Config
 from romp_asgi.errors import PeerError
 from romp_asgi.hub import Hub
@@ -314,15 +315,15 @@ def test_web_blocks_are_for_web_sessions() -> None:
 
 
 def test_a_bug_of_ours_costs_its_sender_alone(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    class WrongBroker(Broker):
+        def begin(self, client: BrokerClient, transaction: str) -> None:
+            raise ValueError("a bug")
+
     world = World()
+    world.hub.broker = WrongBroker({"/queue/a": Policy(kind=Kind.QUEUE)})
     bad, good = world.client(), world.client()
-
-    def fail(*arguments: object) -> None:
-        raise ValueError("a bug")
-
-    monkeypatch.setattr(world.hub.broker, "begin", fail)
     bad.send("BEGIN\ntransaction:t\nreceipt:r\n\n^@")
     assert bad.error() == ("internal error", "r")
     assert "ValueError: a bug" in caplog.text

@@ -6,6 +6,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
+from mypy_extensions import mypyc_attr
+
 from romp_asgi.broker.message import Memory, Message
 from romp_asgi.broker.subscription import Delivery
 
@@ -22,6 +24,7 @@ _MAX_FREE: Final = 64
 _FEW: Final = 64
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Backlog:
     """Held messages that wait for a consumer, in the order of their numbers.
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from romp_asgi.broker.by_user import UserTopic
 from romp_asgi.broker.client import Client
 from romp_asgi.broker.clock import STOPPED, Clock
@@ -74,6 +76,7 @@ class BrokerLimits:
     prefetch_count: int = 1000
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Broker:
     """All destinations.
 

@@ -8,6 +8,7 @@ acknowledge, or when it is acknowledged.
 
 from collections import deque
 
+from mypy_extensions import mypyc_attr
 from typing_extensions import override
 
 from romp_asgi.broker.clock import STOPPED, Clock
@@ -68,6 +69,7 @@ class _Copy(Delivery):
         self.entry = entry
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Counted(Destination):
     """Broadcast, each message ``min_delivery`` times at least.
 

@@ -1,5 +1,6 @@
 """Queues that look at the time when they deliver: ``pedantic_expiry``."""
 
+from mypy_extensions import mypyc_attr
 from typing_extensions import override
 
 from romp_asgi.broker.clock import STOPPED, Clock
@@ -13,6 +14,7 @@ from romp_asgi.broker.subscription import Subscription
 from romp_asgi.stomp.spec import EXPIRES
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class PedanticQueue(Queue):
     """A queue that delivers nothing that is too old.
 

@@ -3,6 +3,7 @@
 from collections import deque
 from typing import Final
 
+from mypy_extensions import mypyc_attr
 from typing_extensions import override
 
 from romp_asgi.broker.backlog import Backlog
@@ -20,6 +21,7 @@ from romp_asgi.stomp.spec import EXPIRES, AckMode
 _MAX_WAITING: Final = 1000
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Queue(Destination):
     """First in, first out; consumers with credit take turns, strictly.
 

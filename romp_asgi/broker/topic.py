@@ -4,6 +4,7 @@ Each subscription that acknowledges has a backlog of its own, because it may be 
 of credit when a message comes, and may give one back.
 """
 
+from mypy_extensions import mypyc_attr
 from typing_extensions import override
 
 from romp_asgi.broker.backlog import Backlog
@@ -16,6 +17,7 @@ from romp_asgi.errors import SlowConsumer
 from romp_asgi.stomp.spec import AckMode
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Topic(Destination):
     """Broadcast.
 

@@ -133,6 +133,7 @@ class Config(Table):
     message_log_files: Count = 10
     message_log_sync: MessageLogSync = "second"
     message_log_buffer: Octets = 8_388_608
+    plugins: Strings = ()
     server_flags: Strings = ()
 
     # romp's, without effect

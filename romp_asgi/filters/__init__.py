@@ -18,7 +18,12 @@ from romp_asgi.filters.chain import (
 from romp_asgi.filters.context import ClientSession, Context
 from romp_asgi.filters.http import HttpContext, HttpFilter
 from romp_asgi.filters.message import StompMessage
-from romp_asgi.filters.shipped import EchoFilter, HelloFilter, PingFilter
+from romp_asgi.filters.shipped import (
+    EchoFilter,
+    HelloFilter,
+    PingFilter,
+    ResendFilter,
+)
 
 __all__ = [
     "CONTINUE",
@@ -35,6 +40,7 @@ __all__ = [
     "HttpFilter",
     "Outcome",
     "PingFilter",
+    "ResendFilter",
     "StompFilter",
     "StompMessage",
 ]

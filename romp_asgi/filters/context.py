@@ -37,6 +37,11 @@ class ClientSession:
         return self._session.peer
 
     @property
+    def user(self) -> str:
+        """Who it has logged in as; empty for nobody."""
+        return self._session.client.user
+
+    @property
     def subscriptions(self) -> tuple[str, ...]:
         """The ids of its subscriptions."""
         return tuple(self._session.client.subscriptions)

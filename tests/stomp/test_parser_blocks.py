@@ -7,6 +7,7 @@ import pytest
 from romp_asgi.errors import FrameError, LimitExceeded
 from romp_asgi.stomp import Command, Frame, Limits, Parser, parser as parser_module
 from romp_asgi.stomp.versions import STOMP_1_0, STOMP_1_1, STOMP_1_2
+from tests.marks import interpreted_only
 from tests.stomp.wire import NO_LIMITS, feed, octets, parser, wire
 
 SEND = "SEND\ndestination:/queue/a\n\nbody^@"
@@ -151,6 +152,7 @@ MIXED = wire(
 )
 
 
+@interpreted_only
 @pytest.mark.parametrize("version", ["1.0", "1.2"])
 def test_frames_are_the_same_without_memory(version: str) -> None:
     remembering = feed(parser(version), MIXED)

@@ -6,11 +6,13 @@ Source: STOMP 1.2 § Size Limits.
 import time
 import tracemalloc
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from romp_asgi.errors import LimitExceeded, ProtocolError
 from romp_asgi.stomp import VERSIONS, Command, Frame, Limits, Parser
+from tests.marks import interpreted_only
 from tests.stomp.wire import NO_LIMITS, feed, octets, parser, wire
 
 HEADERS = Limits(max_headers=3)
@@ -169,32 +171,37 @@ def test_a_body_of_no_octets_is_within_any_limit() -> None:
 # Slow and large
 
 
-class CountingParser(Parser):
-    """Counts how often the octets that are held are looked at."""
+def counting_parser(*arguments: Any, **keys: Any) -> Any:
+    """A parser that counts how often the octets that it holds are looked at."""
 
-    looks = 0
+    class CountingParser(Parser):
+        looks = 0
 
-    def _parse(self, data: bytes, frames: list[Frame]) -> int:
-        self.looks += 1
-        return super()._parse(data, frames)
+        def _parse(self, data: bytes, frames: list[Frame]) -> int:
+            self.looks += 1
+            return super()._parse(data, frames)
+
+    return CountingParser(*arguments, **keys)
 
 
+@interpreted_only
 @pytest.mark.parametrize(
     "head", ["SEND\n\n", "SEND\ncontent-length:{size}\n\n", "ERROR\n\n"]
 )
 def test_a_large_body_octet_by_octet_is_looked_at_a_few_times_only(head: str) -> None:
     size = 50_000
     head = head.format(size=size)
-    receiver = CountingParser(Limits(), commands=parser().commands)
+    receiver = counting_parser(Limits(), commands=parser().commands)
     body = b"x\n" * (size // 2)
     (frame,) = feed(receiver, *octets(wire(head)), *octets(body + b"\0"))
     assert frame.body == body
     assert receiver.looks <= len(head) + 1
 
 
+@interpreted_only
 def test_headers_octet_by_octet_are_looked_at_twice_a_line() -> None:
     """At its first octet, which may be one too many, and at its end."""
-    receiver = CountingParser(Limits())
+    receiver = counting_parser(Limits())
     lines = "".join(f"header-{number}:{'x' * 1000}\n" for number in range(10))
     (frame,) = feed(receiver, *octets(wire(f"SEND\n{lines}\n^@")))
     assert len(frame.headers) == 10
@@ -202,9 +209,10 @@ def test_headers_octet_by_octet_are_looked_at_twice_a_line() -> None:
     assert receiver.looks == len("SEND\n") + 2 * 10 + 2
 
 
+@interpreted_only
 def test_nulls_in_a_body_with_content_length_cause_no_looks() -> None:
     size = 50_000
-    receiver = CountingParser(Limits())
+    receiver = counting_parser(Limits())
     head = wire(f"SEND\ncontent-length:{size}\n\n")
     (frame,) = feed(receiver, head, *octets(b"\0" * size + b"\0"))
     assert frame.body == b"\0" * size
