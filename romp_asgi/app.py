@@ -85,6 +85,7 @@ class Romp:
         self._links = [
             Link(self._hub, table) for table in self.config.downstreams.values()
         ]
+        self._hub.statistics.links = self._links
         pages = Pages(self._hub, self.addresses)
         routes: list[Route | WebSocketRoute] = [
             Route("/", pages.home),

@@ -122,11 +122,11 @@ class Administration:
     # The server
 
     def _stat(self, taken: arguments.Nothing) -> object:
-        cc, *destinations = self._hub.statistics.all()
-        memory = self._hub.broker.memory
+        statistics, memory = self._hub.statistics, self._hub.broker.memory
         return {
-            **cc,
-            "destinations": destinations,
+            "cc": statistics.server(),
+            "destinations": statistics.destinations(),
+            "downstreams": statistics.downstreams(),
             "memory": {"used": memory.used, "limit": memory.limit},
         }
 

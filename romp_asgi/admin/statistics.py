@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from romp_asgi.admin.json import encode
@@ -17,6 +17,7 @@ from romp_asgi.local import outgoing
 from romp_asgi.stomp.spec import CONTENT_TYPE
 
 if TYPE_CHECKING:
+    from romp_asgi.downstream import Link
     from romp_asgi.hub import Hub
 
 logger = logging.getLogger(__name__)
@@ -35,10 +36,12 @@ class Statistics:
 
     Attributes:
         up: when it was started, in seconds since the epoch.
+        links: those to edge servers.
     """
 
     def __init__(self, hub: Hub) -> None:
         self.up = int(time.time())
+        self.links: Sequence[Link] = ()
         self._hub = hub
         self._interval = hub.config.stat_interval
         self._next = 0.0
@@ -75,14 +78,28 @@ class Statistics:
             "Σ": destination.accepted,
         }
 
-    def all(self) -> list[Numbers]:
-        """Of the server, then of each destination with ``stats``."""
+    def destinations(self) -> list[Numbers]:
+        """Of each destination with ``stats``."""
         return [
-            {"cc": self.server()},
-            *(
-                {"dest": each.label, **self.destination(each)}
-                for each in self._published()
-            ),
+            {"dest": each.label, **self.destination(each)} for each in self._published()
+        ]
+
+    def downstreams(self) -> list[Numbers]:
+        """Of each link to an edge server: whether it is up, since when, messages ever.
+
+        ``refused`` are those that the broker here refused.
+        """
+        return [
+            {
+                "downstream": state.name,
+                "address": state.address,
+                "up": state.is_connected,
+                "since": int(state.since),
+                "Σ": state.messages,
+                "refused": state.refused,
+                "error": state.error,
+            }
+            for state in (link.state for link in self.links)
         ]
 
     def tick(self, now: float) -> None:
@@ -99,7 +116,11 @@ class Statistics:
 
     def publish(self, now: float) -> None:
         """Send the statistics to whom they are for, and log what is new."""
-        numbers = self.all()
+        numbers = [
+            {"cc": self.server()},
+            *self.destinations(),
+            *self.downstreams(),
+        ]
         self._told = {each.name: each.accepted for each in self._published()}
         if numbers != self._logged:
             for each in numbers:

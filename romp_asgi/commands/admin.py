@@ -177,6 +177,22 @@ def stat(place: _Place, as_json: bool) -> None:
         keys = ("dest", "sz", "q", "Δ", "Σ")
         rows = [[each[key] for key in keys] for each in found["destinations"]]
         _print_table(("NAME", "SUBS", "WAITING", "NEW", "ACCEPTED"), rows)
+    if found["downstreams"]:
+        click.echo()
+        rows = [
+            [
+                each["downstream"],
+                each["address"],
+                "up" if each["up"] else "down",
+                _time(each["since"]),
+                each["Σ"],
+                each["refused"],
+                "" if each["up"] else each["error"],
+            ]
+            for each in found["downstreams"]
+        ]
+        head = ("DOWNSTREAM", "ADDRESS", "IS", "SINCE", "MESSAGES", "REFUSED", "ERROR")
+        _print_table(head, rows)
 
 
 # One destination

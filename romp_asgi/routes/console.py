@@ -194,6 +194,7 @@ class Console:
                 "now": int(time.time()),
                 "cc": hub.statistics.server(),
                 "memory": {"used": memory.used, "limit": memory.limit},
+                "downstreams": hub.statistics.downstreams(),
                 "destinations": destinations(hub, _SHOWN),
                 "sessions": sessions(hub, _SHOWN),
             }

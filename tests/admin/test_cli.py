@@ -161,6 +161,23 @@ async def test_stat() -> None:
         assert "NAME" not in await done(romp, "stat")
 
 
+async def test_stat_of_links() -> None:
+    edge = application(login="xtomp", passcode="password")
+    async with edge.lifespan():
+        link = {
+            "address": edge.addresses[0],
+            "destinations": ["/topic/there"],
+            "local_destinations": ["/topic/here"],
+        }
+        async with operating(downstreams={"edge": link}) as (romp, _):
+            async with asyncio.timeout(5):
+                while not romp.downstreams[0].is_connected:
+                    await asyncio.sleep(0.001)
+            output = await done(romp, "stat")
+            up = rf"^edge +{link['address']} +up +[-\d]+ [:\d]+ +0 +0$"
+            assert re.search(up, output, re.MULTILINE)
+
+
 async def test_names_of_others_do_not_reach_the_terminal_as_they_are() -> None:
     async with operating() as (romp, _):
         await romp.publish("/queue/\x1b[2J", "x")

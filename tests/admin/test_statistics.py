@@ -12,6 +12,7 @@ import pytest
 from romp_asgi import Config, Romp
 from romp_asgi.stomp import Command, Frame
 from tests.admin.operator import Operator, operating
+from tests.program import free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -119,6 +120,34 @@ async def test_a_destination_that_cannot_take_them_is_a_warning(
         "statistics: The destination /romp/stat is full: max_messages is 1."
         in caplog.messages
     )
+
+
+async def test_links_to_edge_servers_are_told_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "romp_asgi.admin.statistics")
+    port = free_port()
+    edge = {"name": "the edge", "address": f"127.0.0.1:{port}", "destinations": ["a"]}
+    link = {**edge, "local_destinations": ["q"], "passcode": "tell-nobody"}
+    keys = {"destinations": STATS, "downstreams": {"edge": link}}
+    async with operating(**keys) as (romp, client):
+        async with asyncio.timeout(5):
+            while not romp.downstreams[0].error:
+                await asyncio.sleep(0.001)
+        (found,) = (await client.does("stat"))["downstreams"]
+        assert abs(found.pop("since") - time.time()) < 60
+        assert "Connect call failed" in found.pop("error")
+        assert found == {
+            "downstream": "the edge",
+            "address": f"127.0.0.1:{port}",
+            "up": False,
+            "Σ": 0,
+            "refused": 0,
+        }
+        publish(romp)
+    (line,) = [r.message for r in caplog.records if '"downstream"' in r.message]
+    assert line.startswith('{"downstream":"the edge","address":"127.0.0.1:')
+    assert "tell-nobody" not in caplog.text
 
 
 @pytest.mark.parametrize("seconds", [0.01, 0])
