@@ -54,13 +54,19 @@ def session_report(session: Session) -> Report:
         "id": session.id,
         "user": "" if session.user is None else session.user.name,
         "peer": session.peer,
-        "transport": "websocket" if client.is_web else "tcp",
+        "transport": _transport(session),
         "admin": session.is_admin,
         "since": int(session.since),
         "subscriptions": len(client.subscriptions),
         "unacknowledged": len(client.unacked),
         "pending_output": session.transport.outbox.size,
     }
+
+
+def _transport(session: Session) -> str:
+    if session.is_downstream:
+        return "downstream"
+    return "websocket" if session.client.is_web else "tcp"
 
 
 def destinations(hub: Hub, limit: int) -> Report:

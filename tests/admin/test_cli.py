@@ -171,11 +171,17 @@ async def test_stat_of_links() -> None:
         }
         async with operating(downstreams={"edge": link}) as (romp, _):
             async with asyncio.timeout(5):
-                while not romp.downstreams[0].is_connected:
+                # The edge knows of it when it has subscribed.
+                while "/topic/there" not in edge._hub.broker.destinations:
                     await asyncio.sleep(0.001)
             output = await done(romp, "stat")
             up = rf"^edge +{link['address']} +up +[-\d]+ [:\d]+ +0 +0$"
             assert re.search(up, output, re.MULTILINE)
+            async with romp.subscribe("/topic/here") as messages:
+                await edge.publish("/topic/there", "x")
+                assert (await anext(messages)).text == "x"
+            output = await done(romp, "sessions")
+            assert re.search(r" downstream edge +downstream +20", output)
 
 
 async def test_names_of_others_do_not_reach_the_terminal_as_they_are() -> None:
