@@ -47,19 +47,21 @@ class Statistics:
         self._next = 0.0
         # What each destination had taken when it was last told of.
         self._told: dict[str, int] = {}
+        self._announced = 0
         self._logged: list[Numbers] = []
 
     def server(self) -> dict[str, object]:
         """Of the server: connections now, since when, ever; messages ever.
 
-        ``m`` is romp's, and always 0.
+        Without those that tell of it, so that a server where nothing happens has
+        nothing new. ``m`` is romp's, and always 0.
         """
         hub = self._hub
         return {
             "sz": len(hub.sessions),
             "up": self.up,
             "Σ": hub.connections,
-            "Σµ": hub.broker.accepted,
+            "Σµ": hub.broker.accepted - self._announced,
             "m": 0,
         }
 
@@ -134,6 +136,7 @@ class Statistics:
             try:
                 for each in numbers:
                     broker.announce(outgoing(name, encode(each), headers), now)
+                    self._announced += 1
             except BrokerError as exc:
                 logger.warning("statistics: %s", exc)
 

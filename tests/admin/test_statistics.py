@@ -110,6 +110,19 @@ async def test_they_are_logged_if_there_is_anything_new(
     assert lines[7] == '{"dest":"the queue","sz":0,"q":2,"Δ":1,"Σ":2}'
 
 
+async def test_they_do_not_tell_of_themselves(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "romp_asgi.admin.statistics")
+    async with operating(destinations=STATS) as (romp, client):
+        await client.receipt("SUBSCRIBE\ndestination:/romp/stat\nid:1\n\n^@")
+        for _ in range(2):
+            publish(romp)
+            assert body(await client.frame())["cc"]["Σµ"] == 0
+            await client.frame()
+        assert (await client.does("stat"))["cc"]["Σµ"] == 0
+    lines = [r.message for r in caplog.records if r.name.endswith("statistics")]
+    assert len(lines) == 2
+
+
 async def test_a_destination_that_cannot_take_them_is_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
