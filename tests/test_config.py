@@ -329,7 +329,7 @@ def test_mistake_has_its_parts() -> None:
         "f.toml",
         'destinations."/queue/a"',
         "expiry",
-        "expected a whole number of milliseconds, 0 or more",
+        "expected a whole number of milliseconds, from 0 to 10^15",
         "-1",
     )
 

@@ -119,7 +119,7 @@ async def test_reconfigure() -> None:
         assert code == 1
         assert output == (
             "romp-asgi: [destinations.t] expiry = -1: expected a whole number of "
-            "milliseconds, 0 or more.\n"
+            "milliseconds, from 0 to 10^15.\n"
         )
         for setting in ("expiry", "=1", "expiry=", "expiry=1ms"):
             code, output = await admin(romp, "reconfigure", "t", setting)

@@ -346,6 +346,19 @@ async def test_reconfigure() -> None:
         assert (await operator.error()).headers["message"] == "blocked"
 
 
+async def test_no_lifetime_is_longer_than_can_be_reckoned_with() -> None:
+    longest = 10**15
+    async with operating() as (_, operator):
+        settings = {"expiry": longest + 1}
+        body = {"name": "/queue/a", "settings": settings}
+        error = await operator.cannot("reconfigure", body)
+        assert error.endswith("milliseconds, from 0 to 10^15.")
+        await operator.does(
+            "reconfigure", name="/queue/a", settings={"expiry": longest}
+        )
+        await operator.receipt("SEND\ndestination:/queue/a\n\nx^@")
+
+
 # Sessions
 
 
