@@ -26,6 +26,7 @@ from romp_asgi.errors import (
     ConfigErrors,
     HeaderError,
     NotAdmin,
+    SlowConsumer,
     UnknownDestination,
 )
 from romp_asgi.local import outgoing
@@ -74,6 +75,7 @@ class Administration:
         Raises:
             UnknownDestination: if it is no command.
             NotAdmin: if it is one, of somebody who may not.
+            SlowConsumer: if answers are not taken fast enough.
             PeerError: if it is not possible, and there is no ``reply-to``.
         """
         destination = frame.headers[DESTINATION]
@@ -85,6 +87,9 @@ class Administration:
             raise HeaderError(frame.command, TRANSACTION, reason)
         self._now = now
         reply_to = frame.headers.get(REPLY_TO)
+        outbox = session.transport.outbox
+        if reply_to is not None and outbox.size > outbox.max_size:
+            raise SlowConsumer(reply_to, outbox.max_size)
         try:
             result = self._run(session, destination.removeprefix(PREFIX), frame.body)
         except (BrokerError, CommandError) as exc:

@@ -123,6 +123,21 @@ async def test_what_is_not_possible(name: str, body: Any, error: str) -> None:
         assert (await operator.cannot(name, body)).startswith(error)
 
 
+async def test_who_does_not_read_its_answers_is_cut_off() -> None:
+    tables: dict[str, Any] = {f"/topic/{n}": {} for n in range(1000)}
+    async with operating(destinations=tables, max_outbox=1_000_000) as (_, operator):
+        for _ in range(1000):
+            operator.command("destinations", **{"reply-to": "answers"})
+        answers = 0
+        while (frame := await operator.frame()).command is Command.MESSAGE:
+            answers += 1
+        assert answers < 1000
+        assert frame.headers["message"] == "slow consumer"
+        assert b"Messages of answers are taken too slowly" in frame.body
+        with pytest.raises(EOFError):
+            await operator.frame()
+
+
 async def test_a_body_that_is_no_json() -> None:
     async with operating() as (_, operator):
         for body in ("{", "[" * 100_000, "\xff"):
