@@ -12,16 +12,18 @@ from typing import Final, Protocol, assert_never
 from mypy_extensions import mypyc_attr
 
 from romp_asgi.auth import User
-from romp_asgi.broker import Client, Message, Pending
+from romp_asgi.broker import VIRTUAL, Client, Message, Pending
 from romp_asgi.errors import (
     FilterError,
     HeaderError,
     InternalError,
+    NotLogged,
     PeerError,
     ProtocolError,
     SelectorError,
     ShuttingDown,
     UnknownAck,
+    UnknownDestination,
 )
 from romp_asgi.headers import ack_mode, prefetch_count, wanted, whole_number
 from romp_asgi.hub import Hub
@@ -81,6 +83,7 @@ class Session:
         id: the ``session`` header of CONNECTED; empty before it.
         user: who it has logged in as; None before that.
         is_admin: whether it came in at the admin listener, or is an administrator's.
+        since: when it connected, in seconds since the epoch.
         is_downstream: whether it has what an edge server sends.
         is_secure: whether the connection is encrypted, as far as this server knows.
         client: what the broker knows of it.
@@ -105,6 +108,7 @@ class Session:
         "is_downstream",
         "is_secure",
         "peer",
+        "since",
         "transport",
         "user",
     )
@@ -121,6 +125,7 @@ class Session:
     ) -> None:
         config = hub.config
         self.peer = peer
+        self.since = 0.0
         self.is_admin = is_admin
         self.is_downstream = False
         self.is_secure = False
@@ -423,12 +428,23 @@ class Session:
         destination = headers.get(spec.DESTINATION)
         if destination is None:
             raise HeaderError(Command.SEND, spec.DESTINATION)
-        return self.hub.broker.send(
-            self.client,
-            Message(destination, headers, frame.body),
-            self._now,
-            headers.get(spec.TRANSACTION),
-        )
+        try:
+            return self.hub.broker.send(
+                self.client,
+                Message(destination, headers, frame.body),
+                self._now,
+                headers.get(spec.TRANSACTION),
+            )
+        except (UnknownDestination, NotLogged):
+            # A command is no message, and needs no log of them.
+            if not destination.startswith(VIRTUAL):
+                raise
+            self.command(frame)
+            return None
+
+    def command(self, frame: Frame) -> None:
+        """A SEND to a virtual name that no filter claims."""
+        self.hub.administration.command(self, frame, self._now)
 
     def _subscribe(self, frame: Frame) -> None:
         headers = frame.headers
