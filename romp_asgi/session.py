@@ -294,7 +294,10 @@ class Session:
     def _handle(self, frame: Frame) -> None:
         connection = self.connection
         command = frame.command
-        if command is not Command.SEND or connection.state is not State.CONNECTED:
+        # SEND and ACK, which are nearly all, look for their headers themselves.
+        if connection.state is not State.CONNECTED or (
+            command is not Command.SEND and command is not Command.ACK
+        ):
             if connection.state is State.CLOSED:
                 return
             try:
@@ -481,7 +484,12 @@ class Session:
 
     def _acknowledge(self, frame: Frame, *, is_ack: bool) -> Pending | None:
         headers = frame.headers
-        ack_id = headers[self.connection.version.ack_header]
+        version = self.connection.version
+        ack_id = headers.get(version.ack_header)
+        if ack_id is None or version is not STOMP_1_2:
+            # 1.1 asks for more than one.
+            self.connection.check(frame)
+        assert ack_id is not None
         tag = self.tag(ack_id)
         if tag is None:
             if self._is_auto_ack(headers.get(spec.SUBSCRIPTION)):
@@ -492,7 +500,7 @@ class Session:
             tag,
             self._now,
             is_ack=is_ack,
-            requeue=headers.get(spec.REQUEUE) != "false",
+            requeue=is_ack or headers.get(spec.REQUEUE) != "false",
             transaction=headers.get(spec.TRANSACTION),
         )
 
