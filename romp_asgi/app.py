@@ -186,6 +186,7 @@ class Romp:
                 link.cancel()
             await asyncio.gather(*links, return_exceptions=True)
             await self.stop()
+            await self._filters.stop()
             if self._sweeper is not None:
                 self._sweeper.cancel()
                 self._sweeper = None
