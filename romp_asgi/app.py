@@ -28,6 +28,7 @@ from romp_asgi.hub import SWEEP_INTERVAL, Hub
 from romp_asgi.local import LocalSubscription, outgoing
 from romp_asgi.plugins import install
 from romp_asgi.process import pid_file, raise_open_files
+from romp_asgi.routes.console import Console
 from romp_asgi.routes.pages import Pages
 from romp_asgi.routes.websocket import WebSocketEndpoint
 from romp_asgi.stomp.spec import TO
@@ -84,12 +85,15 @@ class Romp:
         self._links = [
             Link(self._hub, table) for table in self.config.downstreams.values()
         ]
+        self._hub.statistics.links = self._links
         pages = Pages(self._hub, self.addresses)
         routes: list[Route | WebSocketRoute] = [
             Route("/", pages.home),
             Route("/health_check", pages.health_check),
             Route("/romp/health_check", pages.health_check),
         ]
+        if self.config.enable_console:
+            routes += Console(self._hub).routes()
         if self.config.websockets:
             path = self.config.websocket_path or "/{path:path}"
             routes.append(WebSocketRoute(path, WebSocketEndpoint(self._hub)))
@@ -112,14 +116,18 @@ class Romp:
             await self._routes(scope, receive, send)
 
     async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The filters, then the routes; every answer is ours and may be read."""
+        """The filters, then the routes; every answer is ours.
+
+        And may be read by pages of any origin, unless it says that it may not.
+        """
 
         async def send_ours(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.setdefault("server", self.config.name)
-                headers.setdefault("access-control-allow-origin", "*")
-                headers.setdefault("access-control-expose-headers", "server")
+                if "cross-origin-resource-policy" not in headers:
+                    headers.setdefault("access-control-allow-origin", "*")
+                    headers.setdefault("access-control-expose-headers", "server")
             await send(message)
 
         if scope["http_version"] != "1.0" and not _has_host(scope):
@@ -178,6 +186,7 @@ class Romp:
                 link.cancel()
             await asyncio.gather(*links, return_exceptions=True)
             await self.stop()
+            await self._filters.stop()
             if self._sweeper is not None:
                 self._sweeper.cancel()
                 self._sweeper = None

@@ -1,4 +1,4 @@
-"""The command line: ``romp-asgi serve``, ``check``, ``passwd`` and ``replay``."""
+"""The command line: ``serve``, ``check``, ``admin``, ``passwd`` and ``replay``."""
 
 import os
 import sys
@@ -8,9 +8,10 @@ from typing import NoReturn
 import click
 
 from romp_asgi import __version__
+from romp_asgi.commands.admin import admin
 from romp_asgi.commands.passwd import passwd
 from romp_asgi.commands.replay import replay
-from romp_asgi.config import Config, find, load, not_yet_in_use
+from romp_asgi.config import Config, find, load
 from romp_asgi.errors import RompError
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -22,6 +23,7 @@ def main() -> None:
     """A STOMP message broker for TCP and WebSocket clients."""
 
 
+main.add_command(admin)
 main.add_command(passwd)
 main.add_command(replay)
 
@@ -64,8 +66,6 @@ def check(path: Path | None) -> None:
     click.echo(f"{path or 'no romp.toml found, built-in defaults'}: good")
     for warning in config.warnings:
         click.echo(f"warning: {warning}")
-    for key in not_yet_in_use(config):
-        click.echo(f"warning: {key} is not in use yet")
     click.echo("\nListeners")
     click.echo(f"  HTTP, WebSocket  {config.bind_address}:{config.http_port}")
     for address, port, is_admin in config.opened(embedded=False):

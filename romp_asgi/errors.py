@@ -18,10 +18,12 @@ RompError
     │   └── TimeoutExceeded(reason)        silence for longer than was agreed
     ├── AuthError
     │   ├── NotLoggedIn(command)           a frame before CONNECT
-    │   └── WrongLogin                     a login that is not good
+    │   ├── WrongLogin                     a login that is not good
+    │   └── NotAdmin(reason)               a command without the right to it
     ├── BrokerError                        a request that the broker refuses
     │   ├── UnknownDestination             … and TooManyDestinations
     │   ├── DestinationFull, DestinationBlocked, MessageTooLarge
+    │   ├── DestinationDraining, DestinationShutDown    by an administrator
     │   ├── SubscriptionsFull, DuplicateSubscription, UnknownSubscription
     │   ├── TransactionTooLarge, DuplicateTransaction, UnknownTransaction
     │   ├── UnknownAck(ack_id)             an id this client was never given
@@ -29,8 +31,11 @@ RompError
     │   ├── NameRequired, Replaced         where each user has one subscription
     │   ├── SlowConsumer                   a client that does not keep up
     │   └── ShuttingDown
+    ├── CommandError(reason)               an admin command that is not possible
+    ├── ClosedByAdmin                      the end of a session, by an administrator
     ├── NotLogged(is_accepted)             a message that is not in the message log
     ├── FilterError(reply, log, fatal)     application code refuses a frame
+    ├── RefusedByFilter(error)             the same, to a link
     └── InternalError                      a bug of ours, without its detail
 ```
 
@@ -298,6 +303,26 @@ class WrongLogin(AuthError):
         return "The login or the passcode is wrong."
 
 
+class NotAdmin(AuthError):
+    """An admin command of somebody who may not. The reason is a full sentence."""
+
+
+class CommandError(PeerError):
+    """An admin command that is not possible. The reason is a full sentence."""
+
+    message = "command err"
+
+
+class ClosedByAdmin(PeerError):
+    """A session that an administrator ends."""
+
+    message = "closed"
+    fatal = True
+
+    def __str__(self) -> str:
+        return "An administrator has closed this connection."
+
+
 class BrokerError(PeerError):
     """A request that the broker refuses; nothing was changed by it."""
 
@@ -389,6 +414,39 @@ class DestinationBlocked(BrokerError):
 
     def __str__(self) -> str:
         return f"The destination {_printable(self.destination)} has {self.block} set."
+
+
+class DestinationDraining(BrokerError):
+    """A SEND to a destination that is being emptied."""
+
+    message = "blocked"
+
+    def __init__(self, destination: str) -> None:
+        super().__init__(destination)
+        self.destination = destination
+
+    def __str__(self) -> str:
+        return (
+            f"The destination {_printable(self.destination)} is draining: it takes no "
+            "messages until an administrator opens it again."
+        )
+
+
+class DestinationShutDown(BrokerError):
+    """A destination that an administrator has closed."""
+
+    message = "general"
+    fatal = True
+
+    def __init__(self, destination: str) -> None:
+        super().__init__(destination)
+        self.destination = destination
+
+    def __str__(self) -> str:
+        return (
+            f"The destination {_printable(self.destination)} is shut down: it takes "
+            "neither messages nor subscriptions until an administrator opens it again."
+        )
 
 
 class SubscriptionsFull(BrokerError):
@@ -650,3 +708,22 @@ class FilterError(PeerError):
 
     def __str__(self) -> str:
         return self.reply_message or "A filter refused the frame."
+
+
+class RefusedByFilter(PeerError):
+    """What a link is told of a `FilterError`, whose words are any.
+
+    Args:
+        error: the error.
+    """
+
+    message = "filter"
+
+    def __init__(self, error: FilterError) -> None:
+        super().__init__(error)
+        self.fatal = error.fatal
+        self.receipt_id = error.receipt_id
+        self._error = error
+
+    def __str__(self) -> str:
+        return str(self._error)

@@ -6,8 +6,8 @@ import time
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
-from romp_asgi.broker import Pending
-from romp_asgi.errors import UnknownDestination
+from romp_asgi.broker import VIRTUAL, Pending
+from romp_asgi.errors import FilterError, PeerError
 from romp_asgi.filters import CONTINUE, ClientSession, Context, StompMessage
 from romp_asgi.filters.chain import FilterChain, Outcome
 from romp_asgi.stomp import Command, Frame
@@ -26,11 +26,12 @@ class Passage:
         frame: the frame.
     """
 
-    __slots__ = ("_frame", "_message", "_session", "_way")
+    __slots__ = ("_frame", "_has_acted", "_message", "_session", "_way")
 
     def __init__(self, session: Session, filters: FilterChain, frame: Frame) -> None:
         self._session = session
         self._frame = frame
+        self._has_acted = False
         self._message = StompMessage(frame.command, frame.headers, frame.body)
         context = Context(
             ClientSession(session),
@@ -56,6 +57,12 @@ class Passage:
         except StopIteration as stop:
             self._finish(*stop.value)
             return
+        except PeerError as exc:
+            is_done = self._has_acted and not isinstance(exc, FilterError)
+            if is_done and session.is_downstream:
+                # Where something is full a link tries again, but not what is there.
+                raise RuntimeError("a filter failed after the SEND") from exc
+            raise
         session.hold(Pending())
         session.hub.spawn(self._wait(awaited))
 
@@ -81,12 +88,14 @@ class Passage:
     def _act(self) -> Pending | None:
         if self._is_virtual():
             return None
-        return self._session.act(self._message.frame())
+        pending = self._session.act(self._message.frame())
+        self._has_acted = True
+        return pending
 
     def _finish(self, outcome: Outcome, pending: Pending | None) -> None:
         message, session = self._message, self._session
         if outcome is CONTINUE and self._is_virtual():
-            raise UnknownDestination(message.destination or "")
+            session.command(message.frame())
         # A link has to know that its message was handled.
         is_answered = outcome is CONTINUE or session.is_downstream
         if is_answered and (pending is not None or RECEIPT in self._frame.headers):
@@ -98,4 +107,4 @@ class Passage:
         """Whether it is a SEND that only a filter can claim."""
         message = self._message
         destination = message.destination or ""
-        return message.command is Command.SEND and destination.startswith("/virt/")
+        return message.command is Command.SEND and destination.startswith(VIRTUAL)

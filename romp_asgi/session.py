@@ -12,16 +12,19 @@ from typing import Final, Protocol, assert_never
 from mypy_extensions import mypyc_attr
 
 from romp_asgi.auth import User
-from romp_asgi.broker import Client, Message, Pending
+from romp_asgi.broker import VIRTUAL, Client, Message, Pending
 from romp_asgi.errors import (
     FilterError,
     HeaderError,
     InternalError,
+    NotLogged,
     PeerError,
     ProtocolError,
+    RefusedByFilter,
     SelectorError,
     ShuttingDown,
     UnknownAck,
+    UnknownDestination,
 )
 from romp_asgi.headers import ack_mode, prefetch_count, wanted, whole_number
 from romp_asgi.hub import Hub
@@ -81,6 +84,7 @@ class Session:
         id: the ``session`` header of CONNECTED; empty before it.
         user: who it has logged in as; None before that.
         is_admin: whether it came in at the admin listener, or is an administrator's.
+        since: when it connected, in seconds since the epoch.
         is_downstream: whether it has what an edge server sends.
         is_secure: whether the connection is encrypted, as far as this server knows.
         client: what the broker knows of it.
@@ -105,6 +109,7 @@ class Session:
         "is_downstream",
         "is_secure",
         "peer",
+        "since",
         "transport",
         "user",
     )
@@ -121,6 +126,7 @@ class Session:
     ) -> None:
         config = hub.config
         self.peer = peer
+        self.since = 0.0
         self.is_admin = is_admin
         self.is_downstream = False
         self.is_secure = False
@@ -289,7 +295,10 @@ class Session:
     def _handle(self, frame: Frame) -> None:
         connection = self.connection
         command = frame.command
-        if command is not Command.SEND or connection.state is not State.CONNECTED:
+        # SEND and ACK, which are nearly all, look for their headers themselves.
+        if connection.state is not State.CONNECTED or (
+            command is not Command.SEND and command is not Command.ACK
+        ):
             if connection.state is State.CLOSED:
                 return
             try:
@@ -357,12 +366,14 @@ class Session:
         if isinstance(error, FilterError):
             if error.log_message is not None:
                 logger.warning("filter: %s: %s", self.peer, error.log_message)
-            # A link has to know what became of its message.
-            if error.reply_message is None and not self.is_downstream:
-                if error.fatal:
+            closes = error.fatal
+            if self.is_downstream:
+                # A link has to know what became of its message.
+                error = RefusedByFilter(error)
+            elif error.reply_message is None:
+                if closes:
                     self.end(None)
                 return
-            closes = error.fatal
         else:
             closes = error.fatal or self.hub.config.close_on_error
         if closes:
@@ -420,12 +431,23 @@ class Session:
         destination = headers.get(spec.DESTINATION)
         if destination is None:
             raise HeaderError(Command.SEND, spec.DESTINATION)
-        return self.hub.broker.send(
-            self.client,
-            Message(destination, headers, frame.body),
-            self._now,
-            headers.get(spec.TRANSACTION),
-        )
+        try:
+            return self.hub.broker.send(
+                self.client,
+                Message(destination, headers, frame.body),
+                self._now,
+                headers.get(spec.TRANSACTION),
+            )
+        except (UnknownDestination, NotLogged):
+            # A command is no message, and needs no log of them.
+            if not destination.startswith(VIRTUAL):
+                raise
+            self.command(frame)
+            return None
+
+    def command(self, frame: Frame) -> None:
+        """A SEND to a virtual name that no filter claims."""
+        self.hub.administration.command(self, frame, self._now)
 
     def _subscribe(self, frame: Frame) -> None:
         headers = frame.headers
@@ -465,7 +487,12 @@ class Session:
 
     def _acknowledge(self, frame: Frame, *, is_ack: bool) -> Pending | None:
         headers = frame.headers
-        ack_id = headers[self.connection.version.ack_header]
+        version = self.connection.version
+        ack_id = headers.get(version.ack_header)
+        if ack_id is None or version is not STOMP_1_2:
+            # 1.1 asks for more than one.
+            self.connection.check(frame)
+        assert ack_id is not None
         tag = self.tag(ack_id)
         if tag is None:
             if self._is_auto_ack(headers.get(spec.SUBSCRIPTION)):
@@ -476,7 +503,7 @@ class Session:
             tag,
             self._now,
             is_ack=is_ack,
-            requeue=headers.get(spec.REQUEUE) != "false",
+            requeue=is_ack or headers.get(spec.REQUEUE) != "false",
             transaction=headers.get(spec.TRANSACTION),
         )
 

@@ -123,6 +123,7 @@ class Config(Table):
     heart_beat_write_min: Milliseconds = 60_000
     heart_beat_write_max: Milliseconds = 180_000
     heart_beat_grace: Factor = 2.0
+    stat_interval: SecondsOrZero = 60.0
 
     # Files, logs, and what filters read
     pid_file: Text | None = None

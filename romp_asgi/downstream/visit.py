@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from romp_asgi.config import DownstreamConfig
 from romp_asgi.downstream.edge import Edge
 from romp_asgi.downstream.inlet import Inlet
-from romp_asgi.errors import MemoryFull, NotLogged
+from romp_asgi.errors import DestinationBlocked, DestinationFull, NotLogged
 from romp_asgi.stomp import Command, Frame, HeartBeat, Limits, spec
 
 if TYPE_CHECKING:
@@ -29,9 +29,11 @@ RETRY: Final = 0.25
 #: refused message by message, and only what is so many times too large ends the visit.
 _ROOM: Final = 16
 _READ_SIZE: Final = 65536
-#: What is wrong with a message here that will not be so for ever: a full destination
-#: has MemoryFull's word, too.
-_PASSING: Final = frozenset({MemoryFull.message, NotLogged.REFUSED})
+#: What keeps a message from its destination, but need not for ever: that it is full, as
+#: the memory may be, or blocked, which an administrator can change; and a full disk.
+_PASSING: Final = frozenset(
+    {DestinationFull.message, DestinationBlocked.message, NotLogged.REFUSED}
+)
 _MAX_TOLD: Final = 100
 
 

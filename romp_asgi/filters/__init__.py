@@ -18,6 +18,7 @@ from romp_asgi.filters.chain import (
 from romp_asgi.filters.context import ClientSession, Context
 from romp_asgi.filters.http import HttpContext, HttpFilter
 from romp_asgi.filters.message import StompMessage
+from romp_asgi.filters.persist import PersistFilter
 from romp_asgi.filters.shipped import (
     EchoFilter,
     HelloFilter,
@@ -39,6 +40,7 @@ __all__ = [
     "HttpContext",
     "HttpFilter",
     "Outcome",
+    "PersistFilter",
     "PingFilter",
     "ResendFilter",
     "StompFilter",

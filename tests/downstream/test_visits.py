@@ -9,9 +9,17 @@ from typing import Any
 
 import pytest
 
+from romp_asgi.broker import operations
 from romp_asgi.downstream import link, visit
 from romp_asgi.errors import NotLogged
-from romp_asgi.filters import HANDLED, Context, FilterError, Outcome, StompMessage
+from romp_asgi.filters import (
+    HANDLED,
+    PRE_SEND,
+    Context,
+    FilterError,
+    Outcome,
+    StompMessage,
+)
 from romp_asgi.stomp.spec import Command
 from tests.downstream.edges import (
     DESTINATIONS,
@@ -145,7 +153,8 @@ async def test_an_edge_of_stomp_1_0() -> None:
         @here.stomp
         def refuse(context: Context, message: StompMessage) -> None:
             if message.body == b"!":
-                raise FilterError("no")
+                # Not the broker's own word, which would mean: later.
+                raise FilterError("destination flup")
 
         async with here.lifespan(), here.subscribe("/queue/y") as messages:
             assert [(await anext(messages)).text for _ in range(2)] == ["B", "C"]
@@ -219,6 +228,44 @@ async def test_a_full_destination_holds_the_link_back(
     assert records(caplog, "has to wait: destination flup") == 1
 
 
+async def test_a_drained_destination_holds_the_link_back() -> None:
+    there = edge()
+    async with there.lifespan():
+        here = server(there.addresses[0], {"/queue/a": {"type": "queue"}})
+        queue = here._hub.broker.destinations["/queue/a"]
+        operations.drain(queue)
+        async with here.lifespan():
+            await there.publish("/queue/a", "x")
+            await until(lambda: state(here).is_held)
+            assert len(queue) == 0
+            operations.reopen(queue)
+            await until(lambda: state(here).messages == 1)
+            assert (len(queue), state(here).refused) == (1, 0)
+
+
+async def test_a_message_that_its_destination_has_is_not_offered_again() -> None:
+    """Not even if a filter finds another one full after that."""
+    tables = {
+        "/queue/a": {"type": "queue"},
+        "/queue/b": {"type": "queue", "max_messages": 1, "overflow": "reject"},
+    }
+    there = edge()
+    async with there.lifespan():
+        here = server(there.addresses[0], tables)
+
+        @here.stomp
+        async def copy(context: Context, message: StompMessage) -> None:
+            if message.command is Command.SEND:
+                await here.publish("/queue/b", message.body)
+
+        async with here.lifespan():
+            for body in "xy":
+                await there.publish("/queue/a", body)
+            await until(lambda: unacked(there) == 0 and state(here).refused == 1)
+            assert len(here._hub.broker.destinations["/queue/a"]) == 2
+            assert state(here).messages == 1
+
+
 async def test_a_message_log_that_takes_nothing_holds_the_link_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,10 +300,11 @@ async def test_a_message_that_is_taken_but_not_logged_is_acknowledged() -> None:
     async with playing(play) as address:
         here = server(address)
 
-        @here.stomp
         def fail(context: Context, message: StompMessage) -> None:
             if message.command is Command.SEND:
                 raise NotLogged(is_accepted=True)
+
+        here.stomp_filter_at(fail, PRE_SEND)
 
         async with here.lifespan():
             await until(lambda: state(here).messages == 1)
@@ -287,7 +335,7 @@ async def test_a_session_that_ends_at_once_takes_the_link_down(way: str) -> None
             await there.publish("/queue/a", "x")
             await until(lambda: len(tries) >= 2)
             await until(lambda: not state(here).is_connected)
-            words = "no links" if way == "refuse" else "it was closed"
+            words = "filter: no links" if way == "refuse" else "it was closed"
             assert state(here).error.startswith(f"the session here has ended: {words}")
             assert state(here).connects >= len(tries) - 1
 
