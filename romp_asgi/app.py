@@ -187,6 +187,7 @@ class Romp:
             await asyncio.gather(*links, return_exceptions=True)
             await self.stop()
             await self._filters.stop()
+            await self._http_filters.stop()
             if self._sweeper is not None:
                 self._sweeper.cancel()
                 self._sweeper = None
@@ -288,9 +289,14 @@ class Romp:
                 plain or async, that returns a response or CONTINUE.
 
         Raises:
+            TypeError: if it is no filter.
             LocalProtocolError: once the server has started.
         """
         self._http_filters.add(filter)
+
+    def http_filter_at(self, filter: HttpFilter | HttpFunction, point: int) -> None:
+        """Add an HTTP filter at an insert point: lower ones come first."""
+        self._http_filters.add(filter, point)
 
     def http(self, function: _HttpFilter) -> _HttpFilter:
         """Decorate a function that is an HTTP filter: ``@romp.http``."""

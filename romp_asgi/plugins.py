@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from romp_asgi.errors import PluginError
@@ -34,7 +35,7 @@ def install(romp: Romp, name: str) -> None:
             found = found()
         if isinstance(found, StompFilter):
             romp.stomp_filter(found)
-        elif inspect.isroutine(found):
+        elif callable(found) and not isinstance(found, type):
             _call(found, romp)
         else:
             what = type(found).__name__
@@ -48,8 +49,7 @@ def install(romp: Romp, name: str) -> None:
     logger.info("loaded plugin %s", name)
 
 
-def _call(function: object, romp: Romp) -> None:
-    assert callable(function)
+def _call(function: Callable[[Romp], object], romp: Romp) -> None:
     if inspect.iscoroutinefunction(function):
         raise TypeError("it is async, and there is no loop yet")
     function(romp)

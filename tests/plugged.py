@@ -1,5 +1,7 @@
 """Plug-ins, as a romp.toml of the tests names them."""
 
+from functools import partial
+
 from romp_asgi import Romp
 from romp_asgi.filters import HANDLED, Context, Outcome, StompMessage
 from romp_asgi.stomp.spec import Command
@@ -10,6 +12,9 @@ number = 7
 
 def install(romp: Romp) -> None:
     installed.append(romp)
+
+
+install_partly = partial(install)
 
 
 def fail(romp: Romp) -> None:

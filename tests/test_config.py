@@ -229,11 +229,20 @@ def test_shipped_file_has_every_key_of_a_table(
     all_keys = tomli.loads(f"{twice}\n[destinations.DLQ]\n")
     ((_, named), *_) = all_keys[table].items()
     assert named.keys() == defaults.keys()
-    assert Config.from_dict(all_keys).warnings == (
-        ('<dict>: [destinations."/queue/orders"] min_delivery: no effect with type',)
-        if named.get("min_delivery")
-        else ()
-    )
+    doubts: dict[str, tuple[str, ...]] = {
+        "destinations": (
+            (
+                '<dict>: [destinations."/queue/orders"] min_delivery: no effect with type',
+            )
+            if named.get("min_delivery")
+            else ()
+        ),
+        "downstreams": (
+            "<dict>: [downstreams.edge] destinations: nothing to subscribe to there",
+            "<dict>: [downstreams.edge] tls_ca_file: no effect without tls",
+        ),
+    }
+    assert Config.from_dict(all_keys).warnings == doubts[table]
 
 
 # romp's own files
@@ -490,6 +499,14 @@ def test_links_that_lead_nowhere() -> None:
         f'[downstreams.e] destinations = "x": {nowhere}',
         "[downstreams.e] local_destinations = 7: expected a list of strings",
     ]
+
+
+def test_links_lead_to_the_built_in_destinations_if_there_are_no_others() -> None:
+    links = {name: {"destinations": [name]} for name in ("/queue/a", "/virt/a", "a")}
+    Config.from_dict({"downstreams": links})
+    links["b"] = {"destinations": ["/b"]}
+    (reason,) = reasons({"downstreams": links})
+    assert reason.startswith('[downstreams.b] destinations = "/b": expected what has')
 
 
 DEAD_LETTERS: list[tuple[str, dict[str, Any], bool]] = [

@@ -15,7 +15,8 @@ pytestmark = pytest.mark.anyio
 
 
 def test_a_function_gets_the_application() -> None:
-    romp = Romp(Config(plugins=["tests.plugged:install", "tests.plugged:install"]))
+    names = ["tests.plugged:install", "tests.plugged:install_partly"]
+    romp = Romp(Config(plugins=names))
     assert plugged.installed == [romp, romp]
     plugged.installed.clear()
 
@@ -40,6 +41,10 @@ async def test_a_filter_may_be_a_class_or_an_object(name: str) -> None:
         (
             "tests.plugged:number",
             "expected a function or a filter with do_filter(), not a int",
+        ),
+        (
+            "tests.plugged:Romp",
+            "expected a function or a filter with do_filter(), not a type",
         ),
         ("tests.plugged:fail", "it failed with ValueError: no luck"),
         (

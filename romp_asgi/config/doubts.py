@@ -83,6 +83,16 @@ def doubts(file: str, config: "Config") -> list[str]:
         for key, table in config.destinations.items()
         if table.type is not None and table.min_delivery
     )
+    found += (
+        (("downstreams", key, "destinations"), "nothing to subscribe to there")
+        for key, link in config.downstreams.items()
+        if not link.destinations
+    )
+    found += (
+        (("downstreams", key, "tls_ca_file"), "no effect without tls")
+        for key, link in config.downstreams.items()
+        if link.tls_ca_file is not None and not link.tls
+    )
     has_login = config.login is not None and config.passcode is not None
     if config.enable_console and not has_login and config.user_file is None:
         reason = "no effect without login and passcode, or a user_file"

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from romp_asgi.broker.patterns import compile_pattern, is_pattern
-from romp_asgi.config.destination import DestinationConfig
+from romp_asgi.config.destination import BUILT_IN_DESTINATIONS, DestinationConfig
 from romp_asgi.config.downstream import DownstreamConfig
 from romp_asgi.config.values import expected
 from romp_asgi.config.wording import Place, show_value, table_and_key
@@ -125,8 +125,11 @@ def _dead_letters(data: Mapping[str, object]) -> dict[Place, _Mistake]:
 def _local_destinations(data: Mapping[str, object]) -> dict[Place, _Mistake]:
     """Every link whose destinations have no place here."""
     found: dict[Place, _Mistake] = {}
-    destinations, links = data.get("destinations"), data.get("downstreams")
-    names = list(destinations) if isinstance(destinations, Mapping) else []
+    links = data.get("downstreams")
+    destinations = data.get("destinations", BUILT_IN_DESTINATIONS)
+    if not isinstance(destinations, Mapping):
+        return found  # which is a mistake of its own
+    names = list(destinations)
     patterns = [compile_pattern(str(name)) for name in names]
     for link in list(links) if isinstance(links, Mapping) else []:
         place = ("downstreams", str(link), "local_destinations")
@@ -138,8 +141,7 @@ def _local_destinations(data: Mapping[str, object]) -> dict[Place, _Mistake]:
             continue
         for name in local or remote:
             # What a filter claims needs no table.
-            is_virtual = name.startswith("/virt/")
-            if is_virtual or not patterns:
+            if name.startswith("/virt/"):
                 continue
             if not any(pattern.fullmatch(name) for pattern in patterns):
                 key = place if local else (*place[:2], "destinations")

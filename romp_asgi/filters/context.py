@@ -46,6 +46,21 @@ class ClientSession:
         return self._session.hub.broker.next_number()
 
     @property
+    def flags(self) -> frozenset[str]:
+        """Of ``web``, ``admin``, ``secure`` and ``downstream`` those that hold.
+
+        ``web`` is a WebSocket.
+        """
+        session = self._session
+        held = {
+            "web": session.client.is_web,
+            "admin": session.is_admin,
+            "secure": session.is_secure,
+            "downstream": session.is_downstream,
+        }
+        return frozenset(flag for flag, holds in held.items() if holds)
+
+    @property
     def subscriptions(self) -> tuple[str, ...]:
         """The ids of its subscriptions."""
         return tuple(self._session.client.subscriptions)

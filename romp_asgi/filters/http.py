@@ -12,8 +12,9 @@ from typing import Protocol, runtime_checkable
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from romp_asgi.errors import FilterError, LocalProtocolError
-from romp_asgi.filters.chain import Outcome
+from romp_asgi.errors import FilterError
+from romp_asgi.filters.chain import DEFAULT, Outcome
+from romp_asgi.filters.registry import Registry
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ HttpFunction = Callable[[HttpContext, Request], Answer | Awaitable[Answer]]
 
 @runtime_checkable
 class HttpFilter(Protocol):
-    """A filter with a state of its own; ``init()`` is optional."""
+    """A filter with a state of its own; as for frames, with ``init``, ``close``."""
 
     def do_filter(
         self, context: HttpContext, request: Request
@@ -50,39 +51,11 @@ class HttpFilter(Protocol):
         ...
 
 
-class HttpFilters:
-    """The HTTP filters of one application, in the order of registration."""
+class HttpFilters(Registry[HttpFunction]):
+    """The HTTP filters of one application."""
 
     def __init__(self) -> None:
-        self._functions: list[HttpFunction] = []
-        self._inits: list[Callable[[], None]] = []
-        self._is_started = False
-
-    def __len__(self) -> int:
-        return len(self._functions)
-
-    def add(self, filter: HttpFilter | HttpFunction) -> None:
-        """Add a filter after those that are there.
-
-        Raises:
-            LocalProtocolError: once the server has started.
-        """
-        if self._is_started:
-            raise LocalProtocolError("a filter was added after the start of the server")
-        if isinstance(filter, HttpFilter):
-            self._functions.append(filter.do_filter)
-        else:
-            self._functions.append(filter)
-        init = getattr(filter, "init", None)
-        if init is not None:
-            self._inits.append(init)
-
-    def start(self) -> None:
-        """Call every ``init()``; no filter is added now. Once."""
-        if not self._is_started:
-            self._is_started = True
-            for init in self._inits:
-                init()
+        super().__init__("request", DEFAULT)
 
     async def answer(self, request: Request) -> Response | None:
         """What a filter answers; None if the routes are to.
@@ -98,7 +71,7 @@ class HttpFilters:
             },
         )
         try:
-            for function in self._functions:
+            for function in self.functions:
                 answer = function(context, request)
                 if inspect.isawaitable(answer):
                     answer = await answer

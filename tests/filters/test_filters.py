@@ -241,6 +241,7 @@ async def test_what_a_session_can_do() -> None:
             case "/virt/look":
                 seen.extend([session.subscriptions, bool(session.id), session.peer])
                 seen.extend([context.is_admin, context.is_web_sockets])
+                seen.append(set(session.flags))
             case "/virt/ack":
                 session.ack(message.text)
             case "/virt/unsubscribe":
@@ -280,7 +281,7 @@ async def test_what_a_session_can_do() -> None:
     assert seen[0] == ("1", "2", "3")
     assert seen[1] is True
     assert seen[2].startswith("127.0.0.1:")
-    assert seen[3:] == [False, False]
+    assert seen[3:] == [False, False, set()]
 
 
 @pytest.mark.parametrize("way", ["shutdown", "kill"])
@@ -335,6 +336,10 @@ async def test_what_is_no_filter_is_an_error() -> None:
         romp.stomp_filter(not_a_filter)
     with pytest.raises(TypeError, match="must take two arguments"):
         romp.stomp_filter(too_few)
+    with pytest.raises(TypeError, match="a filter is a function of context and requ"):
+        romp.http_filter(not_a_filter)
+    with pytest.raises(TypeError, match="two arguments, context and request"):
+        romp.http(too_few)
 
 
 async def test_a_filter_that_returns_something_else_is_a_bug(
@@ -351,6 +356,59 @@ async def test_a_filter_that_returns_something_else_is_a_bug(
         writer.close()
         await writer.wait_closed()
     assert "must return CONTINUE, HANDLED or None, not True" in caplog.text
+
+
+async def test_order_of_http_filters() -> None:
+    romp, seen = application(), list[str]()
+
+    class Named:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def do_filter(self, context: HttpContext, request: Request) -> None:
+            seen.append(self.name)
+
+        async def close(self) -> None:
+            seen.append(f"close {self.name}")
+
+    romp.http_filter(Named("one"))
+    romp.http_filter_at(Named("first"), 1)
+    romp.http_filter(Named("two"))
+    romp.http_filter_at(Named("last"), DEFAULT + 1)
+    transport = httpx.ASGITransport(romp)
+    async with (
+        romp.lifespan(),
+        httpx.AsyncClient(transport=transport, base_url="http://test") as http,
+    ):
+        assert (await http.get("/health_check")).status_code == 200
+        assert seen == ["first", "one", "two", "last"]
+        seen.clear()
+    assert seen == ["close last", "close two", "close first", "close one"]
+
+
+async def test_a_close_that_fails_is_logged_and_the_others_follow(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    romp, seen = application(), list[str]()
+
+    class Closing:
+        def __init__(self, is_good: bool) -> None:
+            self.is_good = is_good
+
+        def do_filter(self, context: Context, message: StompMessage) -> None:
+            """See nothing."""
+
+        def close(self) -> None:
+            if not self.is_good:
+                raise ValueError("a bug")
+            seen.append("closed")
+
+    for is_good in (True, False, True):
+        romp.stomp_filter(Closing(is_good))
+    async with romp.lifespan():
+        pass
+    assert seen == ["closed", "closed"]
+    assert "ValueError: a bug" in caplog.text
 
 
 async def test_http_filters(caplog: pytest.LogCaptureFixture) -> None:

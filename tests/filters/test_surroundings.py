@@ -43,6 +43,8 @@ def test_a_filter_knows_whether_a_web_socket_is_secure(scheme: str) -> None:
         )
         assert ws.receive_text().startswith("CONNECTED")
     (context,) = seen
+    flags = {"web", "admin", "secure"} if scheme == "wss" else {"web", "admin"}
+    assert context.session.flags == flags
     assert context.is_secure == (scheme == "wss")
     assert context.is_web_sockets
     assert context.session.user == "romp"
