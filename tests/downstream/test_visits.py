@@ -230,6 +230,46 @@ async def test_a_full_destination_holds_the_link_back(
     assert records(caplog, "has to wait: destination flup") == 1
 
 
+async def test_a_link_that_is_held_back_leaves_what_waits_at_the_edge() -> None:
+    small = {"/queue/a": {"type": "queue", "max_messages": 1}}
+    there = edge()
+    async with there.lifespan():
+        here = server(there.addresses[0], small)
+        for body in "abc":
+            await there.publish("/queue/a", body)
+        async with here.lifespan():
+            await until(lambda: state(here).is_held)
+        await until(lambda: unacked(there) == 0)
+        assert len(there._hub.broker.destinations["/queue/a"]) == 2
+        assert not state(here).is_held
+
+
+async def test_an_edge_of_stomp_1_1() -> None:
+    answers: list[str] = []
+
+    async def play(edge: FakeEdge) -> None:
+        await edge.welcome("version:1.1\n")
+        edge.send(message(1), message(2))
+        answers.extend([await edge.frame(), await edge.frame()])
+        await edge.end()
+        edge.send(message(3))  # too late
+
+    async with playing(play) as address:
+        here = server(address)
+
+        @here.stomp
+        def refuse(context: Context, message: StompMessage) -> None:
+            if message.headers.get("orig-id") == "m-2":
+                raise FilterError("no")
+
+        async with here.lifespan():
+            await until(lambda: len(answers) == 2)
+    assert answers == [
+        "ACK\nmessage-id:m-1\nsubscription:link-0\n\n",
+        "NACK\nmessage-id:m-2\nsubscription:link-0\nrequeue:false\n\n",
+    ]
+
+
 async def test_a_drained_destination_holds_the_link_back() -> None:
     there = edge()
     async with there.lifespan():
@@ -323,8 +363,6 @@ async def test_a_session_that_ends_at_once_takes_the_link_down(way: str) -> None
 
         @here.stomp
         def deny(context: Context, message: StompMessage) -> Outcome | None:
-            if not context.is_downstream:
-                return None
             if way == "refuse" and message.command is Command.CONNECT:
                 tries.append(context)
                 raise FilterError("no links", fatal=True)
