@@ -237,6 +237,9 @@ class Romp:
         if self._listeners:
             ports = ", ".join(str(port) for _, port, _ in self._listeners)
             missing = f", no TCP listener is open (ports {ports})"
+        if self._links:
+            names = ", ".join(link.state.name for link in self._links)
+            missing += f", no edge server is dialled ({names})"
         logger.warning(
             "romp.lifespan was not run%s, and clients are not told of a shutdown: pass "
             "lifespan=romp.lifespan to the application that romp is mounted in",

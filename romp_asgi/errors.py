@@ -43,6 +43,8 @@ An error that a peer can cause carries ``message``, the short stable text of the
 ``detail``, a full sentence for the body.
 """
 
+from typing import Final
+
 
 class RompError(Exception):
     """Base of every exception that this package raises on purpose."""
@@ -636,9 +638,13 @@ class NotLogged(PeerError):
         is_accepted: whether its destination has it nevertheless.
     """
 
+    ACCEPTED: Final = "not logged"
+    REFUSED: Final = "log flup"
+
     def __init__(self, *, is_accepted: bool) -> None:
         super().__init__(is_accepted)
         self.is_accepted = is_accepted
+        self.message = self.ACCEPTED if is_accepted else self.REFUSED
 
     def __str__(self) -> str:
         if self.is_accepted:

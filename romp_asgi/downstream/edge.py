@@ -79,20 +79,31 @@ class Edge:
         self._parser.switch(self.version, self._limits)
         self._parser.commands = _COMMANDS
 
-    def subscribe(self, id: str, destination: str, prefetch_count: int) -> bytes:
+    def subscribe(
+        self, id: str, destination: str, prefetch_count: int, receipt: str | None
+    ) -> bytes:
         """SUBSCRIBE; what comes is to be acknowledged one by one."""
+        mode = spec.AckMode.CLIENT_INDIVIDUAL
+        if self.version is STOMP_1_0:
+            # It knows no other; we acknowledge in order.
+            mode = spec.AckMode.CLIENT
         headers = {
             spec.ID: id,
             spec.DESTINATION: destination,
-            spec.ACK: spec.AckMode.CLIENT_INDIVIDUAL.value,
+            spec.ACK: mode.value,
             spec.PREFETCH_COUNT: str(prefetch_count),
         }
+        if receipt is not None:
+            headers[spec.RECEIPT] = receipt
         return self._frame(Command.SUBSCRIBE, headers)
 
     def acknowledge(self, message: Frame, *, is_ack: bool) -> bytes:
-        """ACK or NACK; before 1.1 there is no NACK, and nothing is sent."""
-        if not is_ack and self.version is STOMP_1_0:
-            return b""
+        """ACK or NACK.
+
+        STOMP 1.0 has no NACK: it gets ACK, because a message that is neither would be
+        in the way of those behind it for ever.
+        """
+        is_ack = is_ack or self.version is STOMP_1_0
         given = message.headers
         if self.version is STOMP_1_2:
             headers = {spec.ID: given.get(spec.ACK, given.get(spec.MESSAGE_ID, ""))}

@@ -1,6 +1,7 @@
 """Where the messages of an edge server come in: as SENDs of a session of its own."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from romp_asgi.access_log import session_type
@@ -72,6 +73,14 @@ class Inlet:
         session.is_downstream = True
         session.user = User(login)
         session.client.user = login
+        # An edge server adds headers of its own to those that its sender was allowed.
+        session.connection.limits = replace(
+            _UNLIMITED, max_message_size=config.max_message_size
+        )
+
+    def start(self, now: float) -> None:
+        """Begin; ``closed`` is called if there is nothing to begin."""
+        session = self._session
         session.start()
         session.connection.negotiate(_CONNECT)
         session.receive_data(encode_frame(_CONNECT, STOMP_1_2), now)

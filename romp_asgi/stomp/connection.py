@@ -58,17 +58,20 @@ class Connection:
         heart_beat_grace: how many agreed intervals without a sign of life end the
             connection; the spec asks for "an error margin".
         now: the time, in seconds of any clock that only goes forward.
+
+    Attributes:
+        limits: as given; looked at when the connection is opened.
     """
 
     __slots__ = (
         "_connect_deadline",
         "_grace",
-        "_limits",
         "_parser",
         "_received_at",
         "_sent_at",
         "_server_heart_beat",
         "heart_beat",
+        "limits",
         "state",
         "version",
     )
@@ -86,7 +89,7 @@ class Connection:
         self.state = State.CONNECTING
         self.version: Version = STOMP_1_2
         self.heart_beat = HeartBeat()
-        self._limits = limits
+        self.limits = limits
         self._server_heart_beat = heart_beat
         self._grace = heart_beat_grace
         self._connect_deadline = now + connect_timeout
@@ -168,7 +171,7 @@ class Connection:
             CONNECTED.
         """
         self.state = State.CONNECTED
-        self._parser.switch(self.version, self._limits)
+        self._parser.switch(self.version, self.limits)
         # None are declared to a STOMP 1.0 client, because none will come.
         declared = HeartBeat() if self.version is STOMP_1_0 else self._server_heart_beat
         headers = {

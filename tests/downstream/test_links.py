@@ -4,15 +4,12 @@ import asyncio
 import logging
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from romp_asgi import Config, Romp
-from romp_asgi.downstream import LinkState, link as link_module
+from romp_asgi.downstream import link as link_module
+from romp_asgi.errors import ConfigErrors
 from romp_asgi.filters import (
     HANDLED,
     PRE_SEND,
@@ -22,58 +19,18 @@ from romp_asgi.filters import (
     StompMessage,
 )
 from romp_asgi.stomp.spec import Command
+from tests.downstream.edges import (
+    FakeEdge,
+    both,
+    edge,
+    playing,
+    server,
+    state,
+    unacked,
+    until,
+)
 
 pytestmark = pytest.mark.anyio
-
-DESTINATIONS: dict[str, Any] = {
-    "/queue/**": {"type": "queue", "max_messages": 10_000},
-    "/topic/**": {"type": "topic"},
-}
-
-
-@pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Links dial again at once."""
-    monkeypatch.setattr(link_module, "FIRST_WAIT", 0.02)
-    monkeypatch.setattr(link_module, "LONGEST_WAIT", 0.05)
-
-
-def edge(port: int = 0, **keys: Any) -> Romp:
-    table = {"ports": [port], "destinations": DESTINATIONS, "admin_port": 0, **keys}
-    return Romp(Config.from_dict(table))
-
-
-def server(address: str, tables: dict[str, Any] = DESTINATIONS, **link: Any) -> Romp:
-    """One with a link to an edge."""
-    edge = {"address": address, "destinations": ["/queue/a"], **link}
-    config = {"destinations": tables, "downstreams": {"edge": edge}}
-    return Romp(Config.from_dict(config))
-
-
-@asynccontextmanager
-async def both(**keys: Any) -> AsyncIterator[tuple[Romp, Romp]]:
-    """An edge server, and one that is linked to it."""
-    there = edge()
-    async with there.lifespan():
-        here = server(there.addresses[0], **keys)
-        async with here.lifespan():
-            await until(lambda: state(here).is_connected)
-            yield there, here
-
-
-def state(romp: Romp) -> LinkState:
-    (only,) = romp.downstreams
-    return only
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.005)
-
-
-def unacked(romp: Romp) -> int:
-    return sum(len(session.client.unacked) for session in romp._hub.sessions)
 
 
 async def test_what_comes_there_is_sent_here() -> None:
@@ -183,9 +140,9 @@ async def test_what_is_refused_here_is_told_and_the_rest_goes_on(
             await until(lambda: state(here).refused == 2)
             await until(lambda: unacked(there) == 0)
             assert state(here).connects == 1
-    lines = [r.message for r in caplog.records if "was refused" in r.message]
-    assert len(lines) == 2
-    assert "downstream edge: a message for /queue/a was refused: msg flup: " in lines[0]
+    # Told once, however many there were.
+    (line,) = (r.message for r in caplog.records if "was refused" in r.message)
+    assert "downstream edge: a message for /queue/a was refused: msg flup: " in line
 
 
 async def test_filters_see_it_and_answer_to_the_edge() -> None:
@@ -234,86 +191,42 @@ async def test_a_good_login() -> None:
 
 
 async def test_an_edge_that_falls_silent_is_left() -> None:
-    connected = b"CONNECTED\nversion:1.2\nheart-beat:20,20\n\n\0"
-    heard = bytearray()
+    heard: list[bytes] = []
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\0")
-        writer.write(connected)
-        while data := await reader.read(1000):
-            heard.extend(data)
-        writer.close()
+    async def play(edge: FakeEdge) -> None:
+        await edge.welcome("version:1.2\nheart-beat:20,20\n")
+        heard.append(await edge.end())
 
-    silent = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with silent:
-        port = silent.sockets[0].getsockname()[1]
-        here = server(f"127.0.0.1:{port}", heart_beat=20)
+    async with playing(play) as address:
+        here = server(address, heart_beat=20)
         async with here.lifespan():
             await until(lambda: state(here).error)
             assert state(here).error == "its heart-beats have stopped"
             await until(lambda: state(here).connects == 2)
-    # We send ours, after the SUBSCRIBE.
-    assert heard.startswith(b"SUBSCRIBE\n")
-    assert b"\0\n\n" in heard
+    # We sent ours.
+    assert heard[0].startswith(b"\n")
+    assert not heard[0].strip(b"\n")
 
 
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "The command 'HTTP/1.1 400 Bad"),
-        (b"CONNECTED\nversion:3.0\n\n\0", "it speaks STOMP '3.0'"),
-        (b"ERROR\nmessage:no\n\nGo away.\0", "no: Go away."),
-        (b"", "the edge server closed the connection"),
+        ("HTTP/1.1 400 Bad Request\r\n\r\n", "The command 'HTTP/1.1 400 Bad"),
+        ("CONNECTED\nversion:3.0\n\n^@", "it speaks STOMP '3.0'"),
+        ("ERROR\nmessage:no\n\nGo\taway.^@", "no: Go\\taway."),
+        ("", "the edge server closed the connection"),
     ],
 )
-async def test_what_is_no_edge(answer: bytes, error: str) -> None:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\0")
-        writer.write(answer)
-        writer.close()
+async def test_what_is_no_edge(answer: str, error: str) -> None:
+    async def play(edge: FakeEdge) -> None:
+        await edge.frame()
+        edge.send(answer)
 
-    other = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with other:
-        port = other.sockets[0].getsockname()[1]
-        here = server(f"localhost:{port}")
+    async with playing(play) as address:
+        here = server(address)
         async with here.lifespan():
             await until(lambda: state(here).error)
             assert state(here).error.startswith(error)
-
-
-async def serve_romp(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> None:
-    """An edge as romp is: of STOMP 1.0, every subscription is 0."""
-    assert b"login:xtomp\npasscode:password\n" in await reader.readuntil(b"\0")
-    writer.write(b"CONNECTED\nserver:romp\nversion:1.0\n\n\0")
-    assert b"destination:/queue/a\n" in await reader.readuntil(b"\0")
-    assert b"destination:/queue/b\n" in await reader.readuntil(b"\0")
-    for number, name in enumerate("ba"):
-        writer.write(
-            f"MESSAGE\nmessage-id:{number}\nsubscription:x\n"
-            f"destination:/queue/{name}\n\n{name}\0".encode()
-        )
-        ack = await reader.readuntil(b"\0")
-        assert f"message-id:{number}\n".encode() in ack
-    await reader.read()
-    writer.close()
-
-
-async def test_an_edge_of_stomp_1_0() -> None:
-    romp = await asyncio.start_server(serve_romp, "127.0.0.1", 0)
-    async with romp:
-        port = romp.sockets[0].getsockname()[1]
-        here = server(
-            f"127.0.0.1:{port}",
-            destinations=["/queue/a", "/queue/b"],
-            local_destinations=["/queue/x", "/queue/y"],
-        )
-        async with here.lifespan():
-            for name, text, id in (("/queue/y", "b", "0"), ("/queue/x", "a", "1")):
-                async with here.subscribe(name) as messages:
-                    message = await anext(messages)
-                    assert (message.text, message.headers["orig-id"]) == (text, id)
 
 
 @pytest.fixture
@@ -331,24 +244,30 @@ async def test_tls(certificate: tuple[Path, Path]) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(*certificate)
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\0")
-        writer.write(b"CONNECTED\nversion:1.2\n\n\0")
-        await reader.read()
-        writer.close()
+    async def play(edge: FakeEdge) -> None:
+        await edge.welcome()
+        await edge.end()
 
-    other = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    async with other:
-        port = other.sockets[0].getsockname()[1]
-        trusting = server(
-            f"localhost:{port}", tls=True, tls_ca_file=str(certificate[0])
-        )
+    async with playing(play, ssl=context) as address:
+        by_name = address.replace("127.0.0.1", "localhost")
+        trusting = server(by_name, tls=True, tls_ca_file=str(certificate[0]))
         async with trusting.lifespan():
             await until(lambda: state(trusting).is_connected)
-        doubting = server(f"localhost:{port}", tls=True)
+        doubting = server(by_name, tls=True)
         async with doubting.lifespan():
             await until(lambda: state(doubting).error)
             assert state(doubting).error.startswith("TLS: ")
+
+
+def test_certificates_that_are_not_there_end_the_start(tmp_path: Path) -> None:
+    missing, empty = tmp_path / "missing.pem", tmp_path / "empty.pem"
+    empty.touch()
+    for path, reason in (missing, "No such file or directory"), (empty, "TLS: "):
+        with pytest.raises(ConfigErrors) as raised:
+            server("localhost:1", tls=True, tls_ca_file=str(path))
+        assert str(raised.value).startswith(
+            f"{path}: no certificates to trust: {reason}"
+        )
 
 
 async def test_the_end_leaves_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -289,7 +289,7 @@ async def test_a_full_disk_is_told_to_senders_and_nothing_is_lost(
             assert b"was accepted, but could not be written" in error.body
             other.send(send("refused", "2"), "BEGIN\ntransaction:t\n\n^@")
             error = await other.frame()
-            assert error.headers["message"] == "general"
+            assert error.headers["message"] == "log flup"
             assert b"The message was not accepted" in error.body
             other.send("COMMIT\ntransaction:t\nreceipt:3\n\n^@")
             assert (await other.frame()).headers["receipt-id"] == "3"
@@ -326,7 +326,7 @@ async def test_a_failure_reaches_those_who_wait_for_room(
         await until(lambda: _held(server) == 2)
         disk.runs.set()
         for client in (one, two):
-            assert (await client.frame()).headers["message"] == "general"
+            assert (await client.frame()).headers["message"] == "not logged"
             with pytest.raises(EOFError):
                 await client.frame()
         disk.is_full = False
