@@ -86,6 +86,39 @@ def test_plug_ins_are_found_where_the_server_was_started(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        [str(Path(sys.executable).with_name("romp-asgi")), "serve"],
+        [sys.executable, "-m", "uvicorn", "romp_asgi:app"],
+    ],
+    ids=["romp-asgi", "uvicorn"],
+)
+def test_a_filter_that_cannot_start_ends_the_start(
+    command: list[str], tmp_path: Path
+) -> None:
+    """Under any server: nothing is served without it."""
+    (tmp_path / "mine.py").write_text(
+        "class Moderate:\n"
+        "    def init(self): raise ValueError('no words')\n"
+        "    def do_filter(self, context, message): pass\n"
+    )
+    (tmp_path / "romp.toml").write_text(
+        'plugins = ["mine:Moderate"]\nports = [0]\nadmin_port = 0\n'
+    )
+    done = subprocess.run(
+        [*command, "--port", "0"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode != 0
+    words = "the filter Moderate: init() failed with ValueError: no words\n"
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_bad_name_ends_the_start(tmp_path: Path) -> None:
     (tmp_path / "romp.toml").write_text('plugins = ["mine:install"]\n')
     command = [str(Path(sys.executable).with_name("romp-asgi")), "serve"]

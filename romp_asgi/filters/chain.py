@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Generator
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
-from romp_asgi.errors import LocalProtocolError
+from romp_asgi.filters.registry import Registry
 from romp_asgi.stomp import Command
 
 if TYPE_CHECKING:
@@ -87,9 +87,7 @@ class FilterChain:
         self.after: list[FilterFunction] = []
         self._points: list[int] = []
         self._functions: list[FilterFunction] = []
-        self._inits: list[Callable[[], None]] = []
-        self._closes: list[Callable[[], object]] = []
-        self._is_started = False
+        self._registry = Registry("message")
 
     def __len__(self) -> int:
         return len(self._functions)
@@ -101,21 +99,7 @@ class FilterChain:
             TypeError: if it is no filter.
             LocalProtocolError: once the server has started.
         """
-        if self._is_started:
-            raise LocalProtocolError("a filter was added after the start of the server")
-        function = filter.do_filter if isinstance(filter, StompFilter) else filter
-        if not callable(function):
-            raise TypeError(
-                "a filter is a function of context and message, or an object with "
-                f"do_filter(context, message), not {filter!r}"
-            )
-        _check_signature(function)
-        init = getattr(filter, "init", None)
-        if init is not None:
-            self._inits.append(init)
-        close = getattr(filter, "close", None)
-        if close is not None:
-            self._closes.append(close)
+        function = self._registry.add(filter)
         index = bisect.bisect_right(self._points, point)
         self._points.insert(index, point)
         self._functions.insert(index, function)
@@ -124,25 +108,18 @@ class FilterChain:
         """Call every ``init()``, in the order of registration; no filter is added now.
 
         Once: a second start does nothing.
+
+        Raises:
+            FilterStartError: if one fails.
         """
-        if self._is_started:
-            return
-        self._is_started = True
-        for init in self._inits:
-            init()
+        self._registry.start()
         first_after = bisect.bisect_left(self._points, _SEND)
         self.before = self._functions[:first_after]
         self.after = self._functions[first_after:]
 
     async def stop(self) -> None:
         """Call every ``close()``, the last one first; a start may follow."""
-        if not self._is_started:
-            return
-        self._is_started = False
-        for close in reversed(self._closes):
-            closed = close()
-            if inspect.isawaitable(closed):
-                await closed
+        await self._registry.stop()
 
     def way(
         self, context: Context, message: StompMessage, act: Callable[[], Pending | None]
@@ -188,15 +165,3 @@ def _ask(
             f"the filter {name} must return CONTINUE, HANDLED or None, not {outcome!r}"
         )
     return outcome
-
-
-def _check_signature(function: FilterFunction) -> None:
-    try:
-        inspect.signature(function).bind(object(), object())
-    except TypeError as exc:
-        name = getattr(function, "__qualname__", repr(function))
-        raise TypeError(
-            f"the filter {name} must take two arguments, context and message: {exc}"
-        ) from None
-    except ValueError:
-        return  # a builtin that does not say

@@ -12,8 +12,9 @@ from typing import Protocol, runtime_checkable
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from romp_asgi.errors import FilterError, LocalProtocolError
+from romp_asgi.errors import FilterError
 from romp_asgi.filters.chain import Outcome
+from romp_asgi.filters.registry import Registry
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,11 @@ HttpFunction = Callable[[HttpContext, Request], Answer | Awaitable[Answer]]
 
 @runtime_checkable
 class HttpFilter(Protocol):
-    """A filter with a state of its own; ``init()`` is optional."""
+    """A filter with a state of its own.
+
+    ``init()``, called at the start, and ``close()``, plain or async, called at the end,
+    are optional.
+    """
 
     def do_filter(
         self, context: HttpContext, request: Request
@@ -55,8 +60,7 @@ class HttpFilters:
 
     def __init__(self) -> None:
         self._functions: list[HttpFunction] = []
-        self._inits: list[Callable[[], None]] = []
-        self._is_started = False
+        self._registry = Registry("request")
 
     def __len__(self) -> int:
         return len(self._functions)
@@ -65,24 +69,22 @@ class HttpFilters:
         """Add a filter after those that are there.
 
         Raises:
+            TypeError: if it is no filter.
             LocalProtocolError: once the server has started.
         """
-        if self._is_started:
-            raise LocalProtocolError("a filter was added after the start of the server")
-        if isinstance(filter, HttpFilter):
-            self._functions.append(filter.do_filter)
-        else:
-            self._functions.append(filter)
-        init = getattr(filter, "init", None)
-        if init is not None:
-            self._inits.append(init)
+        self._functions.append(self._registry.add(filter))
 
     def start(self) -> None:
-        """Call every ``init()``; no filter is added now. Once."""
-        if not self._is_started:
-            self._is_started = True
-            for init in self._inits:
-                init()
+        """Call every ``init()``; no filter is added now. Once.
+
+        Raises:
+            FilterStartError: if one fails.
+        """
+        self._registry.start()
+
+    async def stop(self) -> None:
+        """Call every ``close()``, the last one first; a start may follow."""
+        await self._registry.stop()
 
     async def answer(self, request: Request) -> Response | None:
         """What a filter answers; None if the routes are to.
