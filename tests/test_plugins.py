@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
 from romp_asgi import Config, Romp
 from romp_asgi.errors import PluginError
@@ -28,6 +29,14 @@ async def test_a_filter_may_be_a_class_or_an_object(name: str) -> None:
         assert (await client.frame()).body == b"for "
 
 
+def test_a_filter_of_http() -> None:
+    romp = Romp(Config(plugins=["romp_asgi.filters:HelloFilter"]))
+    http = TestClient(romp)
+    assert http.get("/romp/hello").text == "hello\n"
+    # And it sees no frames.
+    assert not len(romp._filters)
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
@@ -39,7 +48,7 @@ async def test_a_filter_may_be_a_class_or_an_object(name: str) -> None:
         ("tests.plugged:nothing", "tests.plugged has no nothing"),
         (
             "tests.plugged:number",
-            "expected a function or a filter with do_filter(), not a int",
+            "expected a function or a filter with do_filter(), not int",
         ),
         ("tests.plugged:fail", "it failed with ValueError: no luck"),
         (
