@@ -97,6 +97,7 @@ class Session:
         "_frames",
         "_held",
         "_is_at_eof",
+        "_is_choked",
         "_looked_at",
         "_now",
         "_sent_at",
@@ -149,6 +150,8 @@ class Session:
         self._frames: Iterator[Frame] = iter(())
         self._held: Pending | None = None
         self._is_at_eof = False
+        # Whether it is not read from until it has taken what waits for it.
+        self._is_choked = False
         # While it is held and read from all the same: octets read since, and what was
         # wrong after the frames that wait.
         self._ahead: int | None = None
@@ -171,6 +174,11 @@ class Session:
             self._process()
         elif self._ahead is not None:
             self._read_ahead(len(data))
+        outbox = self.transport.outbox
+        if outbox.size > outbox.max_size and outbox.size > outbox.high_water:
+            # It asks for receipts and does not take them.
+            self._is_choked = True
+            self.transport.pause_reading()
 
     def receive_eof(self) -> None:
         """The client sends nothing more."""
@@ -183,10 +191,18 @@ class Session:
         self.connection.close()
         self.hub.broker.leave(self.client)
         self.hub.remove(self)
+        # Session and transport know each other: what they hold would stay until the
+        # collector comes by.
+        self._frames = iter(())
+        self.transport.outbox.clear()
 
     def has_room(self) -> None:
         """The outbox was full, and is so no more."""
         self.hub.broker.resume(self.client)
+        if self._is_choked:
+            self._is_choked = False
+            if self._held is None and not self.is_closed():
+                self.transport.resume_reading()
 
     def next_deadline(self) -> float | None:
         """When to call ``check_deadlines`` next, or None for not at all."""
@@ -195,7 +211,7 @@ class Session:
     def check_deadlines(self, now: float) -> None:
         """Send a heart-beat or time the client out, if that is due."""
         self._now = now
-        if self._held is not None:
+        if self._held is not None or self._is_choked:
             # We do not read from it: its silence is ours.
             self.connection.hear(now)
         outbox = self.transport.outbox
@@ -589,7 +605,7 @@ class Session:
             return
         if self._is_at_eof:
             self.end(None)
-        else:
+        elif not self._is_choked:
             self.transport.resume_reading()
 
     # The end

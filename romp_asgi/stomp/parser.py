@@ -125,6 +125,12 @@ class Parser:
         if b"\0" in data or (self._in_headers and b"\n" in data):
             self._is_due = True
 
+    def close(self) -> None:
+        """Forget what was read, and take nothing more."""
+        self._data = b""
+        self._blocks = None
+        self._is_broken = True
+
     def frames(self) -> list[Frame]:
         """The frames that are complete; none if the next one is not.
 
