@@ -12,19 +12,23 @@ from typing import TypeVar
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
+from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import Message, Receive, Scope, Send
 
 from romp_asgi.access_log import open_logger
 from romp_asgi.broker import Client
 from romp_asgi.config import Config
+from romp_asgi.downstream import Link, LinkState
 from romp_asgi.errors import LocalProtocolError, RompError
 from romp_asgi.filters.chain import FilterChain, FilterFunction, StompFilter
 from romp_asgi.filters.http import HttpFilter, HttpFilters, HttpFunction
 from romp_asgi.headers import wanted
 from romp_asgi.hub import SWEEP_INTERVAL, Hub
 from romp_asgi.local import LocalSubscription, outgoing
+from romp_asgi.plugins import install
 from romp_asgi.process import pid_file, raise_open_files
+from romp_asgi.routes.console import Console
 from romp_asgi.routes.pages import Pages
 from romp_asgi.routes.websocket import WebSocketEndpoint
 from romp_asgi.stomp.spec import TO
@@ -78,18 +82,26 @@ class Romp:
         self._local = Client(is_local=True)
         self._has_lifespan = False
         self._sweeper: asyncio.Task[None] | None = None
+        self._links = [
+            Link(self._hub, table) for table in self.config.downstreams.values()
+        ]
+        self._hub.statistics.links = self._links
         pages = Pages(self._hub, self.addresses)
         routes: list[Route | WebSocketRoute] = [
             Route("/", pages.home),
             Route("/health_check", pages.health_check),
             Route("/romp/health_check", pages.health_check),
         ]
+        if self.config.enable_console:
+            routes += Console(self._hub).routes()
         if self.config.websockets:
             path = self.config.websocket_path or "/{path:path}"
             routes.append(WebSocketRoute(path, WebSocketEndpoint(self._hub)))
         self._routes = Starlette(
             routes=routes, exception_handlers={404: pages.not_found}
         )
+        for plugin in self.config.plugins:
+            install(self, plugin)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
@@ -104,16 +116,24 @@ class Romp:
             await self._routes(scope, receive, send)
 
     async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The filters, then the routes; every answer is ours and may be read."""
+        """The filters, then the routes; every answer is ours.
+
+        And may be read by pages of any origin, unless it says that it may not.
+        """
 
         async def send_ours(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.setdefault("server", self.config.name)
-                headers.setdefault("access-control-allow-origin", "*")
-                headers.setdefault("access-control-expose-headers", "server")
+                if "cross-origin-resource-policy" not in headers:
+                    headers.setdefault("access-control-allow-origin", "*")
+                    headers.setdefault("access-control-expose-headers", "server")
             await send(message)
 
+        if scope["http_version"] != "1.0" and not _has_host(scope):
+            refusal = PlainTextResponse("The request has no Host.\n", 400)
+            await refusal(scope, receive, send_ours)
+            return
         if len(self._http_filters) and scope["method"] in ("GET", "HEAD"):
             answer = await self._http_filters.answer(Request(scope, receive))
             if answer is not None:
@@ -141,6 +161,7 @@ class Romp:
         self._has_lifespan = True
         self._start_filters()
         servers: list[asyncio.Server] = []
+        links: list[asyncio.Task[None]] = []
         try:
             if self._raises_limit:
                 raise_open_files(self.config.rlimit_nofile)
@@ -153,6 +174,7 @@ class Romp:
                 addresses = self.admin_addresses if is_admin else self.addresses
                 addresses.append(peer_name((host, bound)))
             self._start_sweeper()
+            links += (asyncio.create_task(link.run()) for link in self._links)
             with pid_file(self.config.pid_file):
                 self.on_start()
                 yield
@@ -160,7 +182,11 @@ class Romp:
             logger.info("shutting down")
             for server in servers:
                 server.close()
+            for link in links:
+                link.cancel()
+            await asyncio.gather(*links, return_exceptions=True)
             await self.stop()
+            await self._filters.stop()
             if self._sweeper is not None:
                 self._sweeper.cancel()
                 self._sweeper = None
@@ -175,6 +201,11 @@ class Romp:
         lifespan does so, too; doing so twice does nothing.
         """
         await self._hub.stop(self.config.shutdown_timeout)
+
+    @property
+    def downstreams(self) -> list[LinkState]:
+        """How the links to the edge servers of the config are."""
+        return [link.state for link in self._links]
 
     async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
         """The ASGI server's own lifespan events."""
@@ -340,3 +371,9 @@ class Romp:
         return LocalSubscription(
             self._hub.broker, destination, config.max_outbox, wants
         )
+
+
+def _has_host(scope: Scope) -> bool:
+    """Source: RFC 9112 § 3.2; HTTP/2 has ``:authority`` for it."""
+    names = {name for name, _ in scope["headers"]}
+    return b"host" in names or b":authority" in names

@@ -1,5 +1,6 @@
-"""The command line: ``romp-asgi serve``, ``check``, ``passwd`` and ``replay``."""
+"""The command line: ``serve``, ``check``, ``admin``, ``passwd`` and ``replay``."""
 
+import os
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -7,9 +8,10 @@ from typing import NoReturn
 import click
 
 from romp_asgi import __version__
+from romp_asgi.commands.admin import admin
 from romp_asgi.commands.passwd import passwd
 from romp_asgi.commands.replay import replay
-from romp_asgi.config import Config, find, load, not_yet_in_use
+from romp_asgi.config import Config, find, load
 from romp_asgi.errors import RompError
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -21,6 +23,7 @@ def main() -> None:
     """A STOMP message broker for TCP and WebSocket clients."""
 
 
+main.add_command(admin)
 main.add_command(passwd)
 main.add_command(replay)
 
@@ -41,6 +44,9 @@ def serve(path: Path | None, host: str | None, port: int | None) -> None:
     # uvicorn is a third of the start-up time, and `check` does without it.
     from romp_asgi import server, stand_alone
 
+    # For plug-ins, as with uvicorn and `python -m romp_asgi`.
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.insert(0, os.getcwd())
     try:
         stand_alone.set_up_log()
         server.serve(stand_alone.read_config(path), host, port)
@@ -60,8 +66,6 @@ def check(path: Path | None) -> None:
     click.echo(f"{path or 'no romp.toml found, built-in defaults'}: good")
     for warning in config.warnings:
         click.echo(f"warning: {warning}")
-    for key in not_yet_in_use(config):
-        click.echo(f"warning: {key} is not in use yet")
     click.echo("\nListeners")
     click.echo(f"  HTTP, WebSocket  {config.bind_address}:{config.http_port}")
     for address, port, is_admin in config.opened(embedded=False):
@@ -74,6 +78,16 @@ def check(path: Path | None) -> None:
             if key not in {"name", "type"}:
                 settings.append(f"{key}={value}")
         click.echo(f"  {name:{width}}  {' '.join(settings)}")
+    if config.plugins:
+        click.echo("\nPlug-ins")
+    for name in config.plugins:
+        click.echo(f"  {name}")
+    if config.downstreams:
+        click.echo("\nDownstreams")
+    for link in config.downstreams.values():
+        local = link.local_destinations or link.destinations
+        for there, here in zip(link.destinations, local, strict=True):
+            click.echo(f"  {link.name}  {link.address}  {there} → {here}")
 
 
 def _fail(error: RompError) -> NoReturn:

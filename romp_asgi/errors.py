@@ -18,10 +18,12 @@ RompError
     │   └── TimeoutExceeded(reason)        silence for longer than was agreed
     ├── AuthError
     │   ├── NotLoggedIn(command)           a frame before CONNECT
-    │   └── WrongLogin                     a login that is not good
+    │   ├── WrongLogin                     a login that is not good
+    │   └── NotAdmin(reason)               a command without the right to it
     ├── BrokerError                        a request that the broker refuses
     │   ├── UnknownDestination             … and TooManyDestinations
     │   ├── DestinationFull, DestinationBlocked, MessageTooLarge
+    │   ├── DestinationDraining, DestinationShutDown    by an administrator
     │   ├── SubscriptionsFull, DuplicateSubscription, UnknownSubscription
     │   ├── TransactionTooLarge, DuplicateTransaction, UnknownTransaction
     │   ├── UnknownAck(ack_id)             an id this client was never given
@@ -29,6 +31,8 @@ RompError
     │   ├── NameRequired, Replaced         where each user has one subscription
     │   ├── SlowConsumer                   a client that does not keep up
     │   └── ShuttingDown
+    ├── CommandError(reason)               an admin command that is not possible
+    ├── ClosedByAdmin                      the end of a session, by an administrator
     ├── NotLogged(is_accepted)             a message that is not in the message log
     ├── FilterError(reply, log, fatal)     application code refuses a frame
     └── InternalError                      a bug of ours, without its detail
@@ -131,6 +135,18 @@ class LogFileError(RompError):
 
     def __str__(self) -> str:
         return f"cannot write the message log {self.path}: {self.reason}"
+
+
+class PluginError(RompError):
+    """A plug-in of the config that cannot be used."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
+        self.name = name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f'plugins: "{self.name}": {self.reason}'
 
 
 class PeerError(RompError):
@@ -284,6 +300,26 @@ class WrongLogin(AuthError):
         return "The login or the passcode is wrong."
 
 
+class NotAdmin(AuthError):
+    """An admin command of somebody who may not. The reason is a full sentence."""
+
+
+class CommandError(PeerError):
+    """An admin command that is not possible. The reason is a full sentence."""
+
+    message = "command err"
+
+
+class ClosedByAdmin(PeerError):
+    """A session that an administrator ends."""
+
+    message = "closed"
+    fatal = True
+
+    def __str__(self) -> str:
+        return "An administrator has closed this connection."
+
+
 class BrokerError(PeerError):
     """A request that the broker refuses; nothing was changed by it."""
 
@@ -375,6 +411,39 @@ class DestinationBlocked(BrokerError):
 
     def __str__(self) -> str:
         return f"The destination {_printable(self.destination)} has {self.block} set."
+
+
+class DestinationDraining(BrokerError):
+    """A SEND to a destination that is being emptied."""
+
+    message = "blocked"
+
+    def __init__(self, destination: str) -> None:
+        super().__init__(destination)
+        self.destination = destination
+
+    def __str__(self) -> str:
+        return (
+            f"The destination {_printable(self.destination)} is draining: it takes no "
+            "messages until an administrator opens it again."
+        )
+
+
+class DestinationShutDown(BrokerError):
+    """A destination that an administrator has closed."""
+
+    message = "general"
+    fatal = True
+
+    def __init__(self, destination: str) -> None:
+        super().__init__(destination)
+        self.destination = destination
+
+    def __str__(self) -> str:
+        return (
+            f"The destination {_printable(self.destination)} is shut down: it takes "
+            "neither messages nor subscriptions until an administrator opens it again."
+        )
 
 
 class SubscriptionsFull(BrokerError):

@@ -9,21 +9,14 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from romp_asgi.admin import Administration, Statistics
 from romp_asgi.auth import Authenticator
-from romp_asgi.broker import (
-    Broker,
-    BrokerLimits,
-    Clock,
-    Kind,
-    Message,
-    Overflow,
-    Policy,
-    SlowConsumerPolicy,
-)
-from romp_asgi.config import Config, DestinationConfig
+from romp_asgi.broker import Broker, BrokerLimits, Clock, Message
+from romp_asgi.config import Config
 from romp_asgi.filters.chain import FilterChain
 from romp_asgi.message_log import LoggedBroker, MessageLog
 from romp_asgi.outbox import Flusher
+from romp_asgi.policies import policy
 from romp_asgi.stomp import HeartBeat, Limits
 
 if TYPE_CHECKING:
@@ -45,11 +38,14 @@ class Hub:
         ConfigErrors: if the user file cannot be used.
 
     Attributes:
+        administration: what admin sessions can ask.
         authenticator: tells whether a login is good.
         filters: the filters that frames pass; None if there are none, which costs
             nothing.
         message_log: where what is accepted is logged; None if it is not.
         sessions: those that are connected.
+        connections: how many there ever were.
+        statistics: what is counted.
         is_stopping: whether no more are taken.
     """
 
@@ -100,6 +96,9 @@ class Hub:
         self.filters: FilterChain | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.sessions: set[Session] = set()
+        self.connections = 0
+        self.statistics = Statistics(self)
+        self.administration = Administration(self)
         self.is_stopping = False
         self._all_gone: asyncio.Event | None = None
         self._session_numbers = itertools.count(1)
@@ -120,13 +119,17 @@ class Hub:
         task.add_done_callback(self._tasks.discard)
 
     def sweep(self, now: float) -> None:
-        """Drop what has expired, and say in the log what was lost since last time."""
+        """Drop what has expired, and say in the log what was lost since last time.
+
+        And publish the statistics, if it is time for that.
+        """
         count = self.broker.expire(now)
         if count:
             logger.info("expired %d messages", count)
         losses, self._losses = self._losses, {}
         for (destination, reason), count in losses.items():
             logger.warning("dropped %d messages of %s: %s", count, destination, reason)
+        self.statistics.tick(now)
 
     def start(self) -> None:
         """Take sessions, in the loop that runs.
@@ -143,6 +146,8 @@ class Hub:
     def add(self, session: "Session") -> None:
         """A session begins."""
         self.sessions.add(session)
+        self.connections += 1
+        session.since = time.time()
 
     def remove(self, session: "Session") -> None:
         """A session has ended; again does nothing."""
@@ -181,29 +186,3 @@ class Hub:
         key = message.destination, reason
         if key in self._losses or len(self._losses) < 1000:
             self._losses[key] = self._losses.get(key, 0) + 1
-
-
-def policy(config: DestinationConfig) -> Policy:
-    """The broker's view of a destination's table."""
-    return Policy(
-        kind=Kind(config.kind),
-        name=config.name,
-        max_connections=config.max_connections,
-        max_messages=config.max_messages,
-        max_message_size=config.max_message_size or None,
-        expiry=config.expiry,
-        pedantic_expiry=config.pedantic_expiry,
-        filter=config.filter,
-        auto_ack=config.auto_ack,
-        filter_self=config.filter_self,
-        sub_by_user=config.sub_by_user,
-        min_delivery=config.min_delivery,
-        overflow=Overflow(config.overflow),
-        slow_consumer=SlowConsumerPolicy(config.slow_consumer),
-        max_deliveries=config.max_deliveries,
-        dead_letter=config.dead_letter,
-        write_block=config.write_block,
-        read_block=config.read_block,
-        web_write_block=config.web_write_block,
-        web_read_block=config.web_read_block,
-    )

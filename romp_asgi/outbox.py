@@ -111,6 +111,11 @@ class Outbox:
         self.wrote = True
         self._writer.write_frames(pieces)
 
+    def clear(self) -> None:
+        """Forget what waits: nobody is there to take it."""
+        self._pieces = []
+        self.size = 0
+
     def pause(self) -> None:
         """The transport takes nothing for now."""
         self.is_paused = True

@@ -6,8 +6,7 @@ import time
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
-from romp_asgi.broker import Pending
-from romp_asgi.errors import UnknownDestination
+from romp_asgi.broker import VIRTUAL, Pending
 from romp_asgi.filters import CONTINUE, ClientSession, Context, StompMessage
 from romp_asgi.filters.chain import FilterChain, Outcome
 from romp_asgi.stomp import Command, Frame
@@ -35,8 +34,10 @@ class Passage:
         context = Context(
             ClientSession(session),
             timestamp=time.time(),
+            is_secure=session.is_secure,
             is_web_sockets=session.client.is_web,
             is_admin=session.is_admin,
+            is_downstream=session.is_downstream,
             server_flags=session.hub.config.server_flags,
         )
         self._way = filters.way(context, self._message, self._act)
@@ -83,11 +84,12 @@ class Passage:
 
     def _finish(self, outcome: Outcome, pending: Pending | None) -> None:
         message, session = self._message, self._session
-        if outcome is CONTINUE:
-            if self._is_virtual():
-                raise UnknownDestination(message.destination or "")
-            if pending is not None or RECEIPT in self._frame.headers:
-                session.done(self._frame, pending)
+        if outcome is CONTINUE and self._is_virtual():
+            session.command(message.frame())
+        # A link has to know that its message was handled.
+        is_answered = outcome is CONTINUE or session.is_downstream
+        if is_answered and (pending is not None or RECEIPT in self._frame.headers):
+            session.done(self._frame, pending)
         if message.command is Command.DISCONNECT:
             session.end(None)
 
@@ -95,4 +97,4 @@ class Passage:
         """Whether it is a SEND that only a filter can claim."""
         message = self._message
         destination = message.destination or ""
-        return message.command is Command.SEND and destination.startswith("/virt/")
+        return message.command is Command.SEND and destination.startswith(VIRTUAL)

@@ -3,15 +3,20 @@
 import contextlib
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final, NoReturn
 
 if sys.platform != "win32":
     import resource
 
 logger = logging.getLogger(__name__)
+
+#: The exit status of a process that was told to end at once; romp's.
+_KILLED: Final = 99
 
 
 @contextlib.contextmanager
@@ -81,3 +86,13 @@ def notify(state: str) -> None:
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
     ):
         manager.sendto(state.encode(), address)
+
+
+def terminate() -> None:
+    """End the process as its service manager would: what serves it stops in order."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def kill() -> NoReturn:
+    """End the process at once, whatever it is about to do."""
+    os._exit(_KILLED)

@@ -12,16 +12,18 @@ from typing import Final, Protocol, assert_never
 from mypy_extensions import mypyc_attr
 
 from romp_asgi.auth import User
-from romp_asgi.broker import Client, Message, Pending
+from romp_asgi.broker import VIRTUAL, Client, Message, Pending
 from romp_asgi.errors import (
     FilterError,
     HeaderError,
     InternalError,
+    NotLogged,
     PeerError,
     ProtocolError,
     SelectorError,
     ShuttingDown,
     UnknownAck,
+    UnknownDestination,
 )
 from romp_asgi.headers import ack_mode, prefetch_count, wanted, whole_number
 from romp_asgi.hub import Hub
@@ -81,6 +83,9 @@ class Session:
         id: the ``session`` header of CONNECTED; empty before it.
         user: who it has logged in as; None before that.
         is_admin: whether it came in at the admin listener, or is an administrator's.
+        since: when it connected, in seconds since the epoch.
+        is_downstream: whether it has what an edge server sends.
+        is_secure: whether the connection is encrypted, as far as this server knows.
         client: what the broker knows of it.
         connection: what the protocol knows of it.
     """
@@ -92,6 +97,7 @@ class Session:
         "_frames",
         "_held",
         "_is_at_eof",
+        "_is_choked",
         "_looked_at",
         "_now",
         "_sent_at",
@@ -100,7 +106,10 @@ class Session:
         "hub",
         "id",
         "is_admin",
+        "is_downstream",
+        "is_secure",
         "peer",
+        "since",
         "transport",
         "user",
     )
@@ -117,7 +126,10 @@ class Session:
     ) -> None:
         config = hub.config
         self.peer = peer
+        self.since = 0.0
         self.is_admin = is_admin
+        self.is_downstream = False
+        self.is_secure = False
         self.id = ""
         self.user: User | None = None
         self.hub = hub
@@ -138,6 +150,8 @@ class Session:
         self._frames: Iterator[Frame] = iter(())
         self._held: Pending | None = None
         self._is_at_eof = False
+        # Whether it is not read from until it has taken what waits for it.
+        self._is_choked = False
         # While it is held and read from all the same: octets read since, and what was
         # wrong after the frames that wait.
         self._ahead: int | None = None
@@ -160,6 +174,11 @@ class Session:
             self._process()
         elif self._ahead is not None:
             self._read_ahead(len(data))
+        outbox = self.transport.outbox
+        if outbox.size > outbox.max_size and outbox.size > outbox.high_water:
+            # It asks for receipts and does not take them.
+            self._is_choked = True
+            self.transport.pause_reading()
 
     def receive_eof(self) -> None:
         """The client sends nothing more."""
@@ -172,10 +191,18 @@ class Session:
         self.connection.close()
         self.hub.broker.leave(self.client)
         self.hub.remove(self)
+        # Session and transport know each other: what they hold would stay until the
+        # collector comes by.
+        self._frames = iter(())
+        self.transport.outbox.clear()
 
     def has_room(self) -> None:
         """The outbox was full, and is so no more."""
         self.hub.broker.resume(self.client)
+        if self._is_choked:
+            self._is_choked = False
+            if self._held is None and not self.is_closed():
+                self.transport.resume_reading()
 
     def next_deadline(self) -> float | None:
         """When to call ``check_deadlines`` next, or None for not at all."""
@@ -184,7 +211,7 @@ class Session:
     def check_deadlines(self, now: float) -> None:
         """Send a heart-beat or time the client out, if that is due."""
         self._now = now
-        if self._held is not None:
+        if self._held is not None or self._is_choked:
             # We do not read from it: its silence is ours.
             self.connection.hear(now)
         outbox = self.transport.outbox
@@ -283,7 +310,10 @@ class Session:
     def _handle(self, frame: Frame) -> None:
         connection = self.connection
         command = frame.command
-        if command is not Command.SEND or connection.state is not State.CONNECTED:
+        # SEND and ACK, which are nearly all, look for their headers themselves.
+        if connection.state is not State.CONNECTED or (
+            command is not Command.SEND and command is not Command.ACK
+        ):
             if connection.state is State.CLOSED:
                 return
             try:
@@ -351,7 +381,8 @@ class Session:
         if isinstance(error, FilterError):
             if error.log_message is not None:
                 logger.warning("filter: %s: %s", self.peer, error.log_message)
-            if error.reply_message is None:
+            # A link has to know what became of its message.
+            if error.reply_message is None and not self.is_downstream:
                 if error.fatal:
                     self.end(None)
                 return
@@ -413,12 +444,23 @@ class Session:
         destination = headers.get(spec.DESTINATION)
         if destination is None:
             raise HeaderError(Command.SEND, spec.DESTINATION)
-        return self.hub.broker.send(
-            self.client,
-            Message(destination, headers, frame.body),
-            self._now,
-            headers.get(spec.TRANSACTION),
-        )
+        try:
+            return self.hub.broker.send(
+                self.client,
+                Message(destination, headers, frame.body),
+                self._now,
+                headers.get(spec.TRANSACTION),
+            )
+        except (UnknownDestination, NotLogged):
+            # A command is no message, and needs no log of them.
+            if not destination.startswith(VIRTUAL):
+                raise
+            self.command(frame)
+            return None
+
+    def command(self, frame: Frame) -> None:
+        """A SEND to a virtual name that no filter claims."""
+        self.hub.administration.command(self, frame, self._now)
 
     def _subscribe(self, frame: Frame) -> None:
         headers = frame.headers
@@ -458,7 +500,12 @@ class Session:
 
     def _acknowledge(self, frame: Frame, *, is_ack: bool) -> Pending | None:
         headers = frame.headers
-        ack_id = headers[self.connection.version.ack_header]
+        version = self.connection.version
+        ack_id = headers.get(version.ack_header)
+        if ack_id is None or version is not STOMP_1_2:
+            # 1.1 asks for more than one.
+            self.connection.check(frame)
+        assert ack_id is not None
         tag = self.tag(ack_id)
         if tag is None:
             if self._is_auto_ack(headers.get(spec.SUBSCRIPTION)):
@@ -469,7 +516,7 @@ class Session:
             tag,
             self._now,
             is_ack=is_ack,
-            requeue=headers.get(spec.REQUEUE) != "false",
+            requeue=is_ack or headers.get(spec.REQUEUE) != "false",
             transaction=headers.get(spec.TRANSACTION),
         )
 
@@ -558,7 +605,7 @@ class Session:
             return
         if self._is_at_eof:
             self.end(None)
-        else:
+        elif not self._is_choked:
             self.transport.resume_reading()
 
     # The end

@@ -91,8 +91,8 @@ def test_medians_and_ratios_leave_out_what_failed() -> None:
     ]
     assert list(it.ceilings()) == [
         (
-            "queue: the load's own ceiling is 5 times the fastest (rabbitmq in queue-1-1),"
-            " or more"
+            "queue: the load's own ceiling is 5 times the fastest"
+            " (rabbitmq in queue-1-1), or more"
         )
     ]
     assert json.loads(json.dumps(it.as_json()))["scenarios"]["queue-1-1"]["peers"][
@@ -107,8 +107,8 @@ def test_a_generator_that_was_busy_itself_is_told() -> None:
         it.result("queue-1-1", "romp").rounds.append(Round({RATE: 1.0}, load=load))
     assert list(it.remarks()) == [
         (
-            "queue-1-1, romp: the load generator used 95% of its core: the figure may be"
-            " its own"
+            "queue-1-1, romp: the load generator used 95% of its core:"
+            " the figure may be its own"
         )
     ]
 

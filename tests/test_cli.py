@@ -44,7 +44,7 @@ def test_check_prints_what_a_file_makes(tmp_path: Path) -> None:
     assert code == 0
     assert f"{file}: good" in output
     assert "server_flags" in output
-    assert "enable_console is not in use yet" in output
+    assert "enable_console: no effect without login and passcode" in output
     assert "127.0.0.1:8081" in output
     assert "127.0.0.1:61700" in output
     assert "/queue/a  queue overflow=block" in output

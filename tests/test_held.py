@@ -192,3 +192,47 @@ async def test_the_kernel_asks_for_silent_clients() -> None:
         sock = session.transport._transport.get_extra_info("socket")  # type: ignore[attr-defined]
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+
+
+# Clients that do not take what they ask for
+
+
+async def test_who_takes_no_receipts_is_not_read_from() -> None:
+    romp = application(outbox_high_water=20_000, max_outbox=100_000)
+    async with running(romp) as (client,):
+        (session,) = romp._hub.sessions
+        # More than the kernel keeps.
+        count, receipt = 40_000, "r" * 500
+        client.send(send("/topic/a", "x", receipt) * count)
+        async with asyncio.timeout(20):
+            while not session._is_choked:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        # What one read brings may come on top.
+        assert session.transport.outbox.size < 1_000_000
+        # Nothing was lost: whoever reads gets them all.
+        got = 0
+        async with asyncio.timeout(50):
+            while got < count:
+                assert (await client.frame()).headers == {"receipt-id": receipt}
+                got += 1
+        assert not session._is_choked
+
+
+async def test_what_was_for_a_client_goes_with_it() -> None:
+    romp = application(outbox_high_water=20_000, max_outbox=100_000)
+    async with running(romp) as (client,):
+        (session,) = romp._hub.sessions
+        client.send(send("/topic/a", "x", "r" * 500) * 40_000)
+        async with asyncio.timeout(20):
+            while not session._is_choked:
+                await asyncio.sleep(0.01)
+        outbox = session.transport.outbox
+        assert outbox.size
+        client._writer.transport.abort()
+        async with asyncio.timeout(10):
+            while romp._hub.sessions:
+                await asyncio.sleep(0.01)
+        assert (outbox.size, outbox._pieces) == (0, [])
+        assert list(session._frames) == []
+        assert session.connection._parser._data == b""

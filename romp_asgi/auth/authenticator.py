@@ -106,11 +106,42 @@ class Authenticator:
             if is_admin:
                 raise WrongLogin
             return User(login or "")
+        with_token = self._secret is not None and not is_admin
+        return self._look_up(login, passcode, peer, is_admin, is_gone, with_token)
+
+    def identify(
+        self,
+        login: str | None,
+        passcode: str | None,
+        *,
+        peer: str,
+        is_gone: Callable[[], bool],
+    ) -> User | Callable[[], Awaitable[User]]:
+        """Whose login and passcode these are, wherever they come from.
+
+        As `log_in`, but a login is always asked for, and a token is none.
+        """
+        return self._look_up(login, passcode, peer, False, is_gone, with_token=False)
+
+    @property
+    def has_admins(self) -> bool:
+        """Whether anybody can be an administrator by a login."""
+        return self._shared is not None or self._users is not None
+
+    def _look_up(
+        self,
+        login: str | None,
+        passcode: str | None,
+        peer: str,
+        is_admin: bool,
+        is_gone: Callable[[], bool],
+        with_token: bool,
+    ) -> User | Callable[[], Awaitable[User]]:
         self._failures.check(peer, self._monotonic())
         if login is None or passcode is None:
             return self._decide(None, peer, is_admin)
-        if self._secret is not None and not is_admin:
-            return self._decide(self._token(login, passcode, self._secret), peer, False)
+        if with_token:
+            return self._decide(self._token(login, passcode), peer, False)
         user = self._shared_user(login, passcode)
         users = self._users
         if user is None and users is not None:
@@ -161,11 +192,12 @@ class Authenticator:
         same_passcode = hmac.compare_digest(_digest(passcode), self._shared[1])
         return User(login, is_admin=True) if same_login and same_passcode else None
 
-    def _token(self, login: str, passcode: str, secret: str) -> User | None:
+    def _token(self, login: str, passcode: str) -> User | None:
+        assert self._secret is not None
         name = tokens.user_of(
             login,
             passcode,
-            secret=secret,
+            secret=self._secret,
             timeout_ms=self._timeout_ms,
             now_ms=self._clock() * 1000,
         )

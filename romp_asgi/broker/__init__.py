@@ -5,16 +5,17 @@ What has to wait returns a ``Pending``, whose callbacks must not call the broker
 back at once: they schedule. So between two calls the broker is consistent.
 """
 
-from romp_asgi.broker.broker import Broker, BrokerLimits
+from romp_asgi.broker.broker import VIRTUAL, Broker, BrokerLimits
 from romp_asgi.broker.client import Client
 from romp_asgi.broker.clock import Clock
 from romp_asgi.broker.destination import Destination
 from romp_asgi.broker.message import Message
 from romp_asgi.broker.pending import Pending
-from romp_asgi.broker.policy import Kind, Overflow, Policy, SlowConsumerPolicy
+from romp_asgi.broker.policy import Kind, Overflow, Policy, SlowConsumerPolicy, State
 from romp_asgi.broker.subscription import Delivery, Receiver, Subscription
 
 __all__ = [
+    "VIRTUAL",
     "Broker",
     "BrokerLimits",
     "Client",
@@ -28,5 +29,6 @@ __all__ = [
     "Policy",
     "Receiver",
     "SlowConsumerPolicy",
+    "State",
     "Subscription",
 ]

@@ -116,6 +116,13 @@ class Backlog:
         """All of them, oldest first."""
         return [delivery.message for delivery in self._deliveries[self._first :]]
 
+    def clear(self) -> int:
+        """Let go of all of them; return how many they were."""
+        count = len(self)
+        while len(self):
+            self.let_go(self.pop())
+        return count
+
     def take_out(self, messages: set[Message]) -> list[Delivery]:
         """Take some, wherever they are, oldest first. Looks through all."""
         self._tidy()

@@ -14,14 +14,16 @@ from romp_asgi.broker.kinds import storing
 from romp_asgi.broker.message import Letter, Memory, Message
 from romp_asgi.broker.patterns import MAX_NAME, compile_pattern, is_pattern
 from romp_asgi.broker.pending import Pending, all_of
-from romp_asgi.broker.policy import Kind, Policy
+from romp_asgi.broker.policy import Kind, Policy, State
 from romp_asgi.broker.subscription import Delivery, Receiver, Subscription, but_own
 from romp_asgi.broker.topic import Topic
 from romp_asgi.broker.transaction import Acknowledge, Send, Transaction
 from romp_asgi.errors import (
     BrokerError,
     DestinationBlocked,
+    DestinationDraining,
     DestinationFull,
+    DestinationShutDown,
     DuplicateSubscription,
     DuplicateTransaction,
     HeaderError,
@@ -45,6 +47,9 @@ from romp_asgi.stomp.spec import (
     AckMode,
     Command,
 )
+
+#: What the names of commands begin with; no pattern has them.
+VIRTUAL: Final = "/virt/"
 
 #: Why a message goes to the dead letters: it was answered with NACK and is not to
 #: come again, or has come often enough; or it was too old. RabbitMQ's words.
@@ -104,6 +109,8 @@ class Broker:
         self._clock = clock
         self._created = created
         self.destinations: dict[str, Destination] = {}
+        # Of destinations that are no more.
+        self._once_accepted = 0
         self._templates = [
             (compile_pattern(key), policy)
             for key, policy in destinations.items()
@@ -159,6 +166,20 @@ class Broker:
             self._remove_if_unused(destination)
             raise
 
+    def announce(self, message: Message, now: float) -> None:
+        """Send a message of the server's own, to which no block holds.
+
+        Raises:
+            BrokerError: if its destination cannot take it.
+        """
+        self._accept(self._find(message.destination), message, now, force=False)
+
+    @property
+    def accepted(self) -> int:
+        """How many messages all destinations have taken."""
+        destinations = self.destinations.values()
+        return self._once_accepted + sum(each.accepted for each in destinations)
+
     def next_number(self) -> int:
         """A message-id that no message had before."""
         self.last_number += 1
@@ -177,7 +198,7 @@ class Broker:
         destination = self.destinations.get(name)
         if destination is not None:
             return destination
-        for pattern, policy in self._templates:
+        for pattern, policy in () if name.startswith(VIRTUAL) else self._templates:
             if len(name) <= MAX_NAME and pattern.fullmatch(name):
                 limit = self.limits.max_destinations
                 if len(self.destinations) >= limit:
@@ -187,6 +208,14 @@ class Broker:
                 self._created(name)
                 return destination
         raise UnknownDestination(name)
+
+    def find(self, name: str) -> Destination:
+        """A destination by name; as at its first use if it is not there.
+
+        Raises:
+            UnknownDestination: if there is no such name, and no pattern has it.
+        """
+        return self._find(name)
 
     def is_by_user(self, name: str) -> bool:
         """Whether a message to this name can be for one user alone.
@@ -222,12 +251,25 @@ class Broker:
         self, client: Client, destination: Destination, message: Message
     ) -> None:
         """Check what only some destinations ask of a SEND."""
+        self._check_open(destination)
         self._check_block(client, destination, "write_block")
         policy = destination.policy
         if policy.sub_by_user and message.headers.get(TO) == "":
             raise HeaderError(Command.SEND, TO, "must be the name of a user")
         if policy.filter_self:
             message.sender = client
+
+    @staticmethod
+    def _check_open(destination: Destination) -> None:
+        """Whether it takes what somebody sends, application code or client.
+
+        Dead letters it takes always: they would be lost.
+        """
+        state = destination.policy.state
+        if state is State.DRAINING:
+            raise DestinationDraining(destination.name)
+        if state is State.SHUT_DOWN:
+            raise DestinationShutDown(destination.name)
 
     @staticmethod
     def _check_block(client: Client, destination: Destination, block: str) -> None:
@@ -270,7 +312,7 @@ class Broker:
         target = self._find(destination)
         policy = target.policy
         try:
-            self._check_block(client, target, "read_block")
+            self._check_subscribe(client, target)
             previous = self._previous(client, target)
             if target.connections - (previous is not None) >= policy.max_connections:
                 raise SubscriptionsFull("max_connections", policy.max_connections)
@@ -306,9 +348,14 @@ class Broker:
         self.check_subscriptions(client)
         target = self._find(destination)
         try:
-            self._check_block(client, target, "read_block")
+            self._check_subscribe(client, target)
         finally:
             self._remove_if_unused(target)
+
+    def _check_subscribe(self, client: Client, target: Destination) -> None:
+        self._check_block(client, target, "read_block")
+        if target.policy.state is State.SHUT_DOWN:
+            raise DestinationShutDown(target.name)
 
     def check_subscriptions(self, client: Client) -> None:
         """Whether a client may have one more.
@@ -355,6 +402,12 @@ class Broker:
         for transaction in client.transactions.values():
             transaction.close()
         client.transactions.clear()
+        self._end(subscriptions)
+
+    def end(self, subscriptions: list[Subscription]) -> None:
+        """End subscriptions, whosever they are; nobody is told here."""
+        for subscription in subscriptions:
+            del subscription.client.subscriptions[subscription.id]
         self._end(subscriptions)
 
     def _end(self, subscriptions: list[Subscription]) -> None:
@@ -495,7 +548,8 @@ class Broker:
 
         Raises:
             UnknownTransaction: if there is none of that id.
-            DestinationFull: if a queue cannot take its messages. Nothing was changed.
+            DestinationFull, DestinationDraining, DestinationShutDown: if a destination
+                does not take its messages. Nothing was changed.
         """
         opened = self._transaction(client, transaction)
         operations = opened.operations
@@ -506,6 +560,7 @@ class Broker:
                 counts[name] = counts.get(name, 0) + 1
         for name, count in counts.items():
             target = self._find(name)
+            self._check_open(target)
             if not target.can_take(count):
                 raise DestinationFull(name, target.policy.max_messages)
         del client.transactions[transaction]
@@ -563,5 +618,10 @@ class Broker:
         return count
 
     def _remove_if_unused(self, destination: Destination) -> None:
-        if destination.is_dynamic and destination.is_unused:
-            self.destinations.pop(destination.name, None)
+        if not (destination.is_dynamic and destination.is_unused):
+            return
+        # What an administrator has changed stays so.
+        if destination.policy is not destination.given:
+            return
+        if self.destinations.pop(destination.name, None) is not None:
+            self._once_accepted += destination.accepted

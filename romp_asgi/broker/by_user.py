@@ -214,6 +214,27 @@ class Mailboxes(ByUser):
                 late += self._take_late(boxes, user, now)
         return late + super().expire(now)
 
+    @property
+    @override
+    def octets(self) -> int:
+        return super().octets + sum(box.octets for box in self._all_boxes())
+
+    @override
+    def messages(self) -> list[Message]:
+        return super().messages() + [m for b in self._all_boxes() for m in b.messages()]
+
+    @override
+    def purge(self) -> int:
+        for box in self._all_boxes():
+            box.clear()
+        self._boxes.clear()
+        self._unwanted.clear()
+        count, self._in_boxes = self._in_boxes, 0
+        return count + super().purge()
+
+    def _all_boxes(self) -> list[_Box]:
+        return [*self._boxes.values(), *self._unwanted.values()]
+
     def _box(self, boxes: dict[str, _Box], user: str) -> _Box:
         box = boxes.get(user)
         if box is None:

@@ -137,12 +137,12 @@ class Counted(Destination):
 
     @override
     def attach(self, subscription: Subscription) -> None:
-        self.connections += 1
+        self.subscriptions[subscription] = None
         self.resume(subscription)
 
     @override
     def detach(self, subscription: Subscription) -> None:
-        self.connections -= 1
+        del self.subscriptions[subscription]
         self.rest(subscription)
 
     @override
@@ -216,6 +216,23 @@ class Counted(Destination):
             late += self._sift(now)
         self._pump()
         return late
+
+    @property
+    @override
+    def octets(self) -> int:
+        return sum(entry.size for entry in self._entries)
+
+    @override
+    def messages(self) -> list[Message]:
+        return [entry.message for entry in self._entries]
+
+    @override
+    def purge(self) -> int:
+        count = len(self._entries)
+        while self._entries:
+            self._leave()
+        self._pump()
+        return count
 
     def _sift(self, now: float) -> list[Message]:
         """Take out what is too old by its own header, wherever in the list."""

@@ -34,9 +34,10 @@ class Destination:
 
     Attributes:
         label: what statistics call it.
+        given: the settings that it was made with; ``policy`` are those of now.
+        subscriptions: those that it has, in their order.
         users: the subscriptions by their users, with ``sub_by_user``.
         accepted: how many messages it has taken.
-        connections: how many subscriptions it has.
     """
 
     def __init__(
@@ -50,12 +51,12 @@ class Destination:
         clock: Clock = STOPPED,
     ) -> None:
         self.name = name
-        self.policy = policy
+        self.policy = self.given = policy
         self.label = name if is_dynamic else policy.name or name
         self.is_dynamic = is_dynamic
         self.accepted = 0
-        self.connections = 0
         self._memory = memory
+        self.subscriptions: dict[Subscription, None] = {}
         self.users: dict[str, Subscription] = {}
         self._dropped = dropped
         self._clock = clock
@@ -65,9 +66,32 @@ class Destination:
         raise NotImplementedError
 
     @property
+    def connections(self) -> int:
+        """How many subscriptions it has."""
+        return len(self.subscriptions)
+
+    @property
     def is_unused(self) -> bool:
         """Whether nobody would miss it."""
-        return not self.connections and not len(self)
+        return not self.subscriptions and not len(self)
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait, those for one subscription's credit, too."""
+        return len(self)
+
+    @property
+    def octets(self) -> int:
+        """Octets of what waits, as they count for the memory."""
+        raise NotImplementedError
+
+    def messages(self) -> list[Message]:
+        """What waits here."""
+        raise NotImplementedError
+
+    def purge(self) -> int:
+        """Forget what waits; return how many messages that were."""
+        raise NotImplementedError
 
     def can_take(self, count: int) -> bool:
         """Whether so many messages of one transaction can be accepted together."""

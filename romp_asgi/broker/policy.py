@@ -31,6 +31,16 @@ class SlowConsumerPolicy(StrEnum):
     BLOCK = "block"
 
 
+class State(StrEnum):
+    """Whether a destination takes messages and subscriptions."""
+
+    OPEN = "open"
+    #: No messages from anybody; consumers empty it.
+    DRAINING = "draining"
+    #: No messages and no subscriptions.
+    SHUT_DOWN = "shut down"
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """The settings of one destination, under the names of the config keys.
@@ -39,6 +49,7 @@ class Policy:
     for no limit of its own; ``min_delivery`` is of counted destinations.
 
     Attributes:
+        state: whether it is open; not of the config, but an administrator's.
         has_send_rules: whether there is anything to do at SEND but to accept it.
     """
 
@@ -62,6 +73,8 @@ class Policy:
     read_block: bool = False
     web_write_block: bool = False
     web_read_block: bool = False
+    stats: bool = False
+    state: State = State.OPEN
     has_send_rules: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -70,5 +83,6 @@ class Policy:
             or self.web_write_block
             or self.filter_self
             or self.sub_by_user
+            or self.state is not State.OPEN
         )
         object.__setattr__(self, "has_send_rules", rules)

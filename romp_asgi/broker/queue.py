@@ -154,14 +154,14 @@ class Queue(Destination):
 
     @override
     def attach(self, subscription: Subscription) -> None:
-        self.connections += 1
+        self.subscriptions[subscription] = None
         if subscription.wants is not None:
             self._choosy.add(subscription)
         self.resume(subscription)
 
     @override
     def detach(self, subscription: Subscription) -> None:
-        self.connections -= 1
+        del self.subscriptions[subscription]
         self._choosy.discard(subscription)
         self.rest(subscription)
 
@@ -211,6 +211,21 @@ class Queue(Destination):
         late = self._lifetimes.take_late(self._backlog, now)
         self._check_room()
         return late
+
+    @property
+    @override
+    def octets(self) -> int:
+        return self._backlog.octets
+
+    @override
+    def messages(self) -> list[Message]:
+        return self._backlog.messages()
+
+    @override
+    def purge(self) -> int:
+        count = self._backlog.clear()
+        self._check_room()
+        return count
 
     def _pump(self, new: Subscription | None = None) -> None:
         """Give out what waits while somebody with credit wants it.

@@ -133,22 +133,22 @@ class Topic(Destination):
 
     @override
     def attach(self, subscription: Subscription) -> None:
-        self.connections += 1
+        self.subscriptions[subscription] = None
         if subscription.ack is not AckMode.AUTO:
             subscription.backlog = Backlog(self._memory)
         self._list_of(subscription).append(subscription)
 
     @override
     def detach(self, subscription: Subscription) -> None:
-        self.connections -= 1
+        del self.subscriptions[subscription]
         if subscription in self._skipped:
             self._skipped.remove(subscription)
         else:
             self._list_of(subscription).remove(subscription)
         self._no_longer_awaited(subscription)
         backlog, subscription.backlog = subscription.backlog, None
-        while backlog:
-            backlog.let_go(backlog.pop())
+        if backlog is not None:
+            backlog.clear()
 
     @override
     def give_back(self, deliveries: list[Delivery]) -> None:
@@ -185,6 +185,32 @@ class Topic(Destination):
     @override
     def expire(self, now: float) -> list[Message]:
         return []
+
+    @property
+    @override
+    def waiting(self) -> int:
+        return sum(len(backlog) for _, backlog in self._backlogs())
+
+    @property
+    @override
+    def octets(self) -> int:
+        return sum(backlog.octets for _, backlog in self._backlogs())
+
+    @override
+    def messages(self) -> list[Message]:
+        return [m for _, backlog in self._backlogs() for m in backlog.messages()]
+
+    @override
+    def purge(self) -> int:
+        count = 0
+        for subscription, backlog in self._backlogs():
+            count += backlog.clear()
+            self.resume(subscription)
+        return count
+
+    def _backlogs(self) -> list[tuple[Subscription, Backlog]]:
+        """What waits for each subscription that acknowledges."""
+        return [(s, s.backlog) for s in self.subscriptions if s.backlog is not None]
 
     def _pump(self, subscription: Subscription) -> None:
         backlog = self._backlog_of(subscription)

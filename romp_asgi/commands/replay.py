@@ -1,7 +1,6 @@
 """``romp-asgi replay``: the messages of a log, once more."""
 
 import asyncio
-import os
 import sys
 import time
 from collections import Counter
@@ -17,6 +16,7 @@ from typing import Any, Final, NoReturn, Self
 import click
 
 from romp_asgi.broker.patterns import compile_pattern
+from romp_asgi.commands.passcode import read_passcode
 from romp_asgi.message_log import Damage, Record, read
 from romp_asgi.message_log.replay import Replay, ReplayError
 
@@ -182,7 +182,7 @@ def replay(
     if dry_run:
         _count(selection)
         return
-    sender = Replay(host, port, login, _passcode(login, passcode_file))
+    sender = Replay(host, port, login, read_passcode(login, passcode_file))
     try:
         with _Progress(selection) as progress:
             asyncio.run(sender.run(selection, rate=rate, progress=progress))
@@ -201,18 +201,6 @@ def _first(file: Path) -> int:
     """The id of the first message, which grows with the time."""
     records = (part.id for part in read(file) if isinstance(part, Record))
     return next(records, 0)
-
-
-def _passcode(login: str | None, file: Path | None) -> str | None:
-    if login is None:
-        return None
-    # Not by an option: what a command line says every user of the machine can see.
-    passcode = os.environ.get("ROMP_PASSCODE")
-    if file is not None:
-        passcode = file.read_text().removesuffix("\n").removesuffix("\r")
-    if not passcode:
-        raise click.UsageError("--login needs --passcode-file or $ROMP_PASSCODE.")
-    return passcode
 
 
 def _count(selection: _Selection) -> None:

@@ -4,7 +4,6 @@
 """
 
 from romp_asgi.config.destination import BUILT_IN_DESTINATIONS, DestinationConfig
-from romp_asgi.config.doubts import NOT_YET_IN_USE, not_yet_in_use
 from romp_asgi.config.downstream import DownstreamConfig
 from romp_asgi.config.files import find, load
 from romp_asgi.config.server import Config, Listener
@@ -12,7 +11,6 @@ from romp_asgi.config.values import AccessLog
 
 __all__ = [
     "BUILT_IN_DESTINATIONS",
-    "NOT_YET_IN_USE",
     "AccessLog",
     "Config",
     "DestinationConfig",
@@ -20,5 +18,4 @@ __all__ = [
     "Listener",
     "find",
     "load",
-    "not_yet_in_use",
 ]

@@ -1,11 +1,9 @@
-"""What can be run with but is hardly meant so, and what has no effect as yet."""
+"""What can be run with but is hardly meant so."""
 
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
-
-from pydantic import BaseModel
 
 from romp_asgi.config.wording import Place, show_place, show_value
 
@@ -31,24 +29,6 @@ _ORDERED: Final = (
 
 #: What the Origin header of a browser can be, and ``*`` for any.
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/]+|null|\*")
-
-#: Keys that are accepted and checked, but whose feature is still to come.
-NOT_YET_IN_USE: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
-    {
-        "server": frozenset(
-            {
-                "downstreams",
-                "enable_admin",
-                "enable_console",
-            }
-        ),
-        "destinations": frozenset(
-            {
-                "stats",
-            }
-        ),
-    }
-)
 
 
 def without_ignored(
@@ -104,6 +84,9 @@ def doubts(file: str, config: "Config") -> list[str]:
         if table.type is not None and table.min_delivery
     )
     has_login = config.login is not None and config.passcode is not None
+    if config.enable_console and not has_login and config.user_file is None:
+        reason = "no effect without login and passcode, or a user_file"
+        found.append((("enable_console",), reason))
     if not has_login and config.user_file is None and config.secret is None:
         found += (
             (
@@ -114,22 +97,3 @@ def doubts(file: str, config: "Config") -> list[str]:
             if table.sub_by_user
         )
     return [f"{file}: {show_place(place)}: {reason}" for place, reason in found]
-
-
-def not_yet_in_use(config: "Config") -> list[str]:
-    """The keys that a config sets, not to their default, with nothing to come of it."""
-    places: list[Place] = [(key,) for key in _set_in(config, "server")]
-    for name, table in config.destinations.items():
-        places += (
-            ("destinations", name, key) for key in _set_in(table, "destinations")
-        )
-    return [show_place(place) for place in places]
-
-
-def _set_in(table: BaseModel, kind: str) -> list[str]:
-    defaults = type(table)()
-    return [
-        key
-        for key in type(table).model_fields
-        if key in NOT_YET_IN_USE[kind] and getattr(table, key) != getattr(defaults, key)
-    ]

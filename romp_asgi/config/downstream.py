@@ -3,7 +3,15 @@
 from pydantic import Field
 
 from romp_asgi.config.table import NamedTable
-from romp_asgi.config.values import HostAndPort, Strings, Text
+from romp_asgi.config.values import (
+    Count,
+    Flag,
+    HostAndPort,
+    Milliseconds,
+    Strings,
+    Text,
+    TextOrEmpty,
+)
 
 
 class DownstreamConfig(NamedTable):
@@ -17,3 +25,8 @@ class DownstreamConfig(NamedTable):
     passcode: Text = Field(default="password", repr=False)
     destinations: Strings = ()
     local_destinations: Strings = ()
+    host: TextOrEmpty = ""
+    prefetch_count: Count = 100
+    heart_beat: Milliseconds = 10_000
+    tls: Flag = False
+    tls_ca_file: Text | None = None

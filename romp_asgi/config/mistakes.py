@@ -5,7 +5,7 @@ All of it is told at once, in the order of the file, and without any secret.
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from pydantic import BaseModel, ValidationError
@@ -60,7 +60,7 @@ def errors_of(
             elif place[2:] == ("[key]",):  # pydantic's name for the key itself
                 place = place[:2]
             mistakes[place[:3]] = _mistake(place[:3], data, server)
-    mistakes = {**_dead_letters(data), **mistakes}
+    mistakes = {**_dead_letters(data), **_local_destinations(data), **mistakes}
     if not mistakes:
         return None
     places = sorted(mistakes, key=lambda place: _order(data, place))
@@ -120,6 +120,39 @@ def _dead_letters(data: Mapping[str, object]) -> dict[Place, _Mistake]:
             continue
         found[place] = _Mistake(reason, show_value(dead_letter))
     return found
+
+
+def _local_destinations(data: Mapping[str, object]) -> dict[Place, _Mistake]:
+    """Every link whose destinations have no place here."""
+    found: dict[Place, _Mistake] = {}
+    destinations, links = data.get("destinations"), data.get("downstreams")
+    names = list(destinations) if isinstance(destinations, Mapping) else []
+    patterns = [compile_pattern(str(name)) for name in names]
+    for link in list(links) if isinstance(links, Mapping) else []:
+        place = ("downstreams", str(link), "local_destinations")
+        remote = _strings(_get(data, ("downstreams", str(link), "destinations")))
+        local = _strings(_get(data, place))
+        if local and len(local) != len(remote):
+            reason = f"expected as many as there are destinations, {len(remote)}"
+            found[place] = _Mistake(reason, show_value(local))
+            continue
+        for name in local or remote:
+            # What a filter claims needs no table.
+            is_virtual = name.startswith("/virt/")
+            if is_virtual or not patterns:
+                continue
+            if not any(pattern.fullmatch(name) for pattern in patterns):
+                key = place if local else (*place[:2], "destinations")
+                reason = "expected what has a table here, or a pattern for it"
+                found[key] = _Mistake(reason, show_value(name))
+    return found
+
+
+def _strings(value: object) -> list[str]:
+    """A list of strings; of anything else, which is a mistake of its own, nothing."""
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return []
+    return [each for each in value if isinstance(each, str)]
 
 
 def _model(place: Place, server: type[BaseModel]) -> type[BaseModel]:

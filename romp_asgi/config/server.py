@@ -123,6 +123,7 @@ class Config(Table):
     heart_beat_write_min: Milliseconds = 60_000
     heart_beat_write_max: Milliseconds = 180_000
     heart_beat_grace: Factor = 2.0
+    stat_interval: SecondsOrZero = 60.0
 
     # Files, logs, and what filters read
     pid_file: Text | None = None
@@ -132,6 +133,7 @@ class Config(Table):
     message_log_files: Count = 10
     message_log_sync: MessageLogSync = "second"
     message_log_buffer: Octets = 8_388_608
+    plugins: Strings = ()
     server_flags: Strings = ()
 
     # romp's, without effect

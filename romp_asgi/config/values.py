@@ -64,8 +64,11 @@ Octets = Annotated[int, Field(ge=1), Expected("a whole number of octets, 1 or mo
 OctetsOrZero = Annotated[
     int, Field(ge=0), Expected("a whole number of octets, 0 or more")
 ]
+#: More is no time that can be reckoned with: 10^15 are 30,000 years.
 Milliseconds = Annotated[
-    int, Field(ge=0), Expected("a whole number of milliseconds, 0 or more")
+    int,
+    Field(ge=0, le=10**15),
+    Expected("a whole number of milliseconds, from 0 to 10^15"),
 ]
 Seconds = Annotated[
     float, Field(gt=0, allow_inf_nan=False), Expected("a number of seconds, above 0")

@@ -18,7 +18,13 @@ from romp_asgi.filters.chain import (
 from romp_asgi.filters.context import ClientSession, Context
 from romp_asgi.filters.http import HttpContext, HttpFilter
 from romp_asgi.filters.message import StompMessage
-from romp_asgi.filters.shipped import EchoFilter, HelloFilter, PingFilter
+from romp_asgi.filters.persist import PersistFilter
+from romp_asgi.filters.shipped import (
+    EchoFilter,
+    HelloFilter,
+    PingFilter,
+    ResendFilter,
+)
 
 __all__ = [
     "CONTINUE",
@@ -34,7 +40,9 @@ __all__ = [
     "HttpContext",
     "HttpFilter",
     "Outcome",
+    "PersistFilter",
     "PingFilter",
+    "ResendFilter",
     "StompFilter",
     "StompMessage",
 ]

@@ -61,7 +61,11 @@ Way = Generator[
 
 @runtime_checkable
 class StompFilter(Protocol):
-    """A filter with a state of its own; ``init()`` is optional."""
+    """A filter with a state of its own.
+
+    ``init()``, called at the start, and ``close()``, plain or async, called at the end,
+    are optional.
+    """
 
     def do_filter(
         self, context: Context, message: StompMessage
@@ -84,6 +88,7 @@ class FilterChain:
         self._points: list[int] = []
         self._functions: list[FilterFunction] = []
         self._inits: list[Callable[[], None]] = []
+        self._closes: list[Callable[[], object]] = []
         self._is_started = False
 
     def __len__(self) -> int:
@@ -108,6 +113,9 @@ class FilterChain:
         init = getattr(filter, "init", None)
         if init is not None:
             self._inits.append(init)
+        close = getattr(filter, "close", None)
+        if close is not None:
+            self._closes.append(close)
         index = bisect.bisect_right(self._points, point)
         self._points.insert(index, point)
         self._functions.insert(index, function)
@@ -125,6 +133,16 @@ class FilterChain:
         first_after = bisect.bisect_left(self._points, _SEND)
         self.before = self._functions[:first_after]
         self.after = self._functions[first_after:]
+
+    async def stop(self) -> None:
+        """Call every ``close()``, the last one first; a start may follow."""
+        if not self._is_started:
+            return
+        self._is_started = False
+        for close in reversed(self._closes):
+            closed = close()
+            if inspect.isawaitable(closed):
+                await closed
 
     def way(
         self, context: Context, message: StompMessage, act: Callable[[], Pending | None]

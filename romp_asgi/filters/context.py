@@ -37,6 +37,15 @@ class ClientSession:
         return self._session.peer
 
     @property
+    def user(self) -> str:
+        """Who it has logged in as; empty for nobody."""
+        return self._session.client.user
+
+    def next_message_id(self) -> int:
+        """A message-id that no message of this server has."""
+        return self._session.hub.broker.next_number()
+
+    @property
     def subscriptions(self) -> tuple[str, ...]:
         """The ids of its subscriptions."""
         return tuple(self._session.client.subscriptions)

@@ -3,6 +3,8 @@
 Register one with ``romp.stomp_filter(PingFilter())``.
 """
 
+from collections.abc import Awaitable, Callable, Mapping
+
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
@@ -11,6 +13,9 @@ from romp_asgi.filters.context import Context
 from romp_asgi.filters.http import HttpContext
 from romp_asgi.filters.message import StompMessage
 from romp_asgi.stomp import Command
+
+#: ``romp.publish``: a destination, a body, headers.
+Publish = Callable[[str, bytes, Mapping[str, str]], Awaitable[None]]
 
 
 class PingFilter:
@@ -43,6 +48,32 @@ class EchoFilter:
         ):
             return CONTINUE
         context.session.send_message(self._destination, message.body, message.headers)
+        return HANDLED
+
+
+class ResendFilter:
+    """Publishes here what an edge server sends to a destination.
+
+    The link's ``local_destinations`` say where it comes in; a name in ``/virt/`` is
+    seen by no destination.
+
+    Args:
+        publish: ``romp.publish``.
+        source: where it comes in.
+        target: where it is published.
+    """
+
+    def __init__(self, publish: Publish, source: str, target: str) -> None:
+        self._publish = publish
+        self._source = source
+        self._target = target
+
+    async def do_filter(self, context: Context, message: StompMessage) -> Outcome:
+        """See a frame."""
+        is_from_edge = context.is_downstream and message.command is Command.SEND
+        if not is_from_edge or message.destination != self._source:
+            return CONTINUE
+        await self._publish(self._target, message.body, message.headers)
         return HANDLED
 
 

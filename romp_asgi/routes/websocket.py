@@ -85,6 +85,7 @@ class WebSocketConnection:
             is_admin=False,
             now=self._loop.time(),
         )
+        self._session.is_secure = scope.get("scheme") == "wss"
         self._deadline = Deadline(self._session)
 
     async def run(self, subprotocol: str | None) -> None:

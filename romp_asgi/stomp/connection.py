@@ -199,8 +199,9 @@ class Connection:
         return encode_frame(Frame(Command.ERROR, headers, body), self.version)
 
     def close(self) -> None:
-        """Read no more."""
+        """Read no more, and forget what was read."""
         self.state = State.CLOSED
+        self._parser.close()
 
     # Time
 

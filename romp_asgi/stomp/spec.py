@@ -104,6 +104,10 @@ DEATH_REASON: Final = "x-last-death-reason"
 EXPIRES: Final = "expires"
 TO: Final = "to"
 
+#: Where an answer goes, and what tells which question it is to (everybody's).
+REPLY_TO: Final = "reply-to"
+CORRELATION_ID: Final = "correlation-id"
+
 #: Headers that the server writes on MESSAGE. A sender's own are dropped, so that
 #: nobody can pass off a message as another's; ``receipt`` and ``transaction``
 #: belong to the SEND alone.

@@ -162,3 +162,36 @@ def test_frames_are_the_same_without_memory(version: str) -> None:
         assert blocks(receiver) == []
     assert feed(parser(version), *octets(MIXED)) == remembering
     assert len(remembering) == 13
+
+
+# ACK, which is read by hand
+
+
+@pytest.mark.parametrize(
+    "id", ["1", "007", "1" * 25, "1" * 26, "1" * 40, "", "1x", "-1", "1\\c2", "\u0661"]
+)
+def test_an_ack_is_the_same_however_it_is_read(id: str) -> None:
+    data = f"ACK\nid:{id}\n\n\0".encode()
+    (frame,) = feed(parser("1.2"), data)
+    # CR LF is read the long way.
+    (other,) = feed(parser("1.2"), data.replace(b"\n", b"\r\n"))
+    assert frame == other
+    assert frame.headers == {"id": id.replace("\\c", ":")}
+
+
+def test_an_ack_heeds_limits() -> None:
+    receiver = Parser(Limits(max_header_len=5))
+    with pytest.raises(LimitExceeded):
+        feed(receiver, b"ACK\nid:1234\n\n\0")
+
+
+def test_an_ack_is_of_1_2_and_of_clients() -> None:
+    (frame,) = feed(parser("1.0"), b"ACK\nid: 7\n\n\0ACK\nid:7\n\n\0")[:1]
+    assert frame.headers == {"id": "7"}
+    with pytest.raises(FrameError):
+        feed(Parser(Limits(), commands={"SEND": Command.SEND}), b"ACK\nid:7\n\n\0")
+
+
+def test_an_ack_may_have_no_body() -> None:
+    with pytest.raises(FrameError):
+        feed(parser("1.2"), b"ACK\nid:7\n\nbody\0")

@@ -1,0 +1,81 @@
+"""Plug-ins: code that ``romp.toml`` names, and that registers filters and routes."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+from typing import TYPE_CHECKING
+
+from romp_asgi.errors import PluginError
+from romp_asgi.filters.chain import StompFilter
+
+if TYPE_CHECKING:
+    from romp_asgi.app import Romp
+
+logger = logging.getLogger(__name__)
+
+
+def install(romp: Romp, name: str) -> None:
+    """Import a plug-in and let it register what it has.
+
+    Args:
+        romp: the application.
+        name: ``package.module:name`` of a function that is called with the
+            application, or of a filter of frames: a class, made without arguments,
+            or an object.
+
+    Raises:
+        PluginError: if that is not possible.
+    """
+    found = _find(name)
+    try:
+        if isinstance(found, type) and hasattr(found, "do_filter"):
+            found = found()
+        if isinstance(found, StompFilter):
+            romp.stomp_filter(found)
+        elif inspect.isroutine(found):
+            _call(found, romp)
+        else:
+            what = type(found).__name__
+            raise PluginError(
+                name, f"expected a function or a filter with do_filter(), not a {what}"
+            )
+    except PluginError:
+        raise
+    except Exception as exc:
+        raise _failed(name, exc) from exc
+    logger.info("loaded plugin %s", name)
+
+
+def _call(function: object, romp: Romp) -> None:
+    assert callable(function)
+    if inspect.iscoroutinefunction(function):
+        raise TypeError("it is async, and there is no loop yet")
+    function(romp)
+
+
+def _find(name: str) -> object:
+    module, colon, attributes = name.partition(":")
+    if not (module and colon and attributes):
+        raise PluginError(name, "expected package.module:name")
+    try:
+        found: object = importlib.import_module(module)
+    except ModuleNotFoundError as exc:
+        if exc.name is not None and f"{module}.".startswith(f"{exc.name}."):
+            raise PluginError(name, f"there is no module {exc.name}") from exc
+        raise _failed(name, exc) from exc
+    except Exception as exc:
+        raise _failed(name, exc) from exc
+    for attribute in attributes.split("."):
+        try:
+            found = getattr(found, attribute)
+        except AttributeError:
+            raise PluginError(name, f"{module} has no {attributes}") from None
+    return found
+
+
+def _failed(name: str, error: Exception) -> PluginError:
+    """It is the plug-in's own error: where it comes from is for the log."""
+    logger.debug("plugin %s", name, exc_info=error)
+    return PluginError(name, f"it failed with {type(error).__name__}: {error}")
