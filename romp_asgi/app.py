@@ -154,17 +154,18 @@ class Romp:
             app: that application; not used.
 
         Raises:
+            FilterStartError: if a filter cannot start.
             StartError: if a listener cannot be opened.
             LogFileError: if the message log cannot be. Nothing is left open.
         """
         hub = self._hub
         self._has_lifespan = True
-        self._start_filters()
         servers: list[asyncio.Server] = []
         links: list[asyncio.Task[None]] = []
         try:
             if self._raises_limit:
                 raise_open_files(self.config.rlimit_nofile)
+            self._start_filters()
             hub.start()
             for address, port, is_admin in self._listeners:
                 server = await listen(hub, address, port, is_admin=is_admin)
@@ -218,10 +219,16 @@ class Romp:
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
                 logger.info("shutdown requested")
-        except RompError as exc:
+        except Exception as exc:
             if started:
                 raise
-            await send({"type": "lifespan.startup.failed", "message": str(exc)})
+            # To let it pass is to say that there is no lifespan here, and the ASGI
+            # server would serve what has not started.
+            message = str(exc)
+            if not isinstance(exc, RompError):
+                logger.exception("the server could not start")
+                message = f"{type(exc).__name__}: {exc}"
+            await send({"type": "lifespan.startup.failed", "message": message})
             return
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -231,9 +238,10 @@ class Romp:
         self._hub.filters = self._filters if len(self._filters) else None
 
     def _start_without_lifespan(self) -> None:
+        # First: where filters cannot start, nothing is served without them.
+        self._start_filters()
         self._hub.start()
         self._has_lifespan = True
-        self._start_filters()
         missing = ""
         if self._listeners:
             ports = ", ".join(str(port) for _, port, _ in self._listeners)

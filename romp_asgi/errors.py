@@ -6,6 +6,8 @@ RompError
 ├── ConfigError(file, table, key, reason)  … single errors
 ├── StartError(address, reason)            a listener that cannot be opened
 ├── LogFileError(path, reason)             a message log that cannot be opened
+├── PluginError(name, reason)              a plug-in that cannot be used
+├── FilterStartError(name, reason)         a filter whose init() fails
 ├── LocalProtocolError                     our own misuse: a bug
 └── PeerError                              what a peer is told in an ERROR frame
     ├── ProtocolError                      the peer broke STOMP
@@ -150,6 +152,23 @@ class PluginError(RompError):
 
     def __str__(self) -> str:
         return f'plugins: "{self.name}": {self.reason}'
+
+
+class FilterStartError(RompError):
+    """A filter that cannot start: without it nothing is served.
+
+    Args:
+        name: of the filter.
+        reason: what its ``init()`` failed with.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
+        self.name = name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the filter {self.name}: init() failed with {self.reason}"
 
 
 class PeerError(RompError):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from romp_asgi.errors import PluginError
 from romp_asgi.filters.chain import StompFilter
+from romp_asgi.filters.http import HttpFilter
 
 if TYPE_CHECKING:
     from romp_asgi.app import Romp
@@ -23,8 +24,8 @@ def install(romp: Romp, name: str) -> None:
     Args:
         romp: the application.
         name: ``package.module:name`` of a function that is called with the
-            application, or of a filter of frames: a class, made without arguments,
-            or an object.
+            application, or of a filter: a class, made without arguments, or an
+            object. One with ``do_filter(context, request)`` is a filter of HTTP.
 
     Raises:
         PluginError: if that is not possible.
@@ -33,20 +34,28 @@ def install(romp: Romp, name: str) -> None:
     try:
         if isinstance(found, type) and hasattr(found, "do_filter"):
             found = found()
-        if isinstance(found, StompFilter):
+        if isinstance(found, HttpFilter) and _sees_requests(found):
+            romp.http_filter(found)
+        elif isinstance(found, StompFilter):
             romp.stomp_filter(found)
         elif callable(found) and not isinstance(found, type):
             _call(found, romp)
         else:
             what = type(found).__name__
             raise PluginError(
-                name, f"expected a function or a filter with do_filter(), not a {what}"
+                name, f"expected a function or a filter with do_filter(), not {what}"
             )
     except PluginError:
         raise
     except Exception as exc:
         raise _failed(name, exc) from exc
     logger.info("loaded plugin %s", name)
+
+
+def _sees_requests(filter: HttpFilter) -> bool:
+    """Whether it is a filter of HTTP; those of frames look alike but for this."""
+    names = list(inspect.signature(filter.do_filter).parameters)
+    return names[1:] == ["request"]
 
 
 def _call(function: Callable[[Romp], object], romp: Romp) -> None:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
 from romp_asgi import Config, Romp
 from romp_asgi.errors import PluginError
@@ -29,6 +30,14 @@ async def test_a_filter_may_be_a_class_or_an_object(name: str) -> None:
         assert (await client.frame()).body == b"for "
 
 
+def test_a_filter_of_http() -> None:
+    romp = Romp(Config(plugins=["romp_asgi.filters:HelloFilter"]))
+    http = TestClient(romp)
+    assert http.get("/romp/hello").text == "hello\n"
+    # And it sees no frames.
+    assert not len(romp._filters)
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
@@ -40,11 +49,11 @@ async def test_a_filter_may_be_a_class_or_an_object(name: str) -> None:
         ("tests.plugged:nothing", "tests.plugged has no nothing"),
         (
             "tests.plugged:number",
-            "expected a function or a filter with do_filter(), not a int",
+            "expected a function or a filter with do_filter(), not int",
         ),
         (
             "tests.plugged:Romp",
-            "expected a function or a filter with do_filter(), not a type",
+            "expected a function or a filter with do_filter(), not type",
         ),
         ("tests.plugged:fail", "it failed with ValueError: no luck"),
         (
@@ -88,6 +97,39 @@ def test_plug_ins_are_found_where_the_server_was_started(
     )
     assert done.returncode != 0
     assert '"mine:install": it failed with ValueError: mine\n' in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [str(Path(sys.executable).with_name("romp-asgi")), "serve"],
+        [sys.executable, "-m", "uvicorn", "romp_asgi:app"],
+    ],
+    ids=["romp-asgi", "uvicorn"],
+)
+def test_a_filter_that_cannot_start_ends_the_start(
+    command: list[str], tmp_path: Path
+) -> None:
+    """Under any server: nothing is served without it."""
+    (tmp_path / "mine.py").write_text(
+        "class Moderate:\n"
+        "    def init(self): raise ValueError('no words')\n"
+        "    def do_filter(self, context, message): pass\n"
+    )
+    (tmp_path / "romp.toml").write_text(
+        'plugins = ["mine:Moderate"]\nports = [0]\nadmin_port = 0\n'
+    )
+    done = subprocess.run(
+        [*command, "--port", "0"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode != 0
+    words = "the filter Moderate: init() failed with ValueError: no words\n"
+    assert words in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -74,7 +74,7 @@ class StompFilter(Protocol):
         ...
 
 
-class FilterChain(Registry[FilterFunction]):
+class FilterChain:
     """The filters of one application.
 
     Attributes:
@@ -83,19 +83,43 @@ class FilterChain(Registry[FilterFunction]):
     """
 
     def __init__(self) -> None:
-        super().__init__("message", DEFAULT)
         self.before: list[FilterFunction] = []
         self.after: list[FilterFunction] = []
+        self._points: list[int] = []
+        self._functions: list[FilterFunction] = []
+        self._registry = Registry("message")
+
+    def __len__(self) -> int:
+        return len(self._functions)
+
+    def add(self, filter: StompFilter | FilterFunction, point: int = DEFAULT) -> None:
+        """Add a filter at an insert point, after those that are there.
+
+        Raises:
+            TypeError: if it is no filter.
+            LocalProtocolError: once the server has started.
+        """
+        function = self._registry.add(filter)
+        index = bisect.bisect_right(self._points, point)
+        self._points.insert(index, point)
+        self._functions.insert(index, function)
 
     def start(self) -> None:
         """Call every ``init()``, in the order of registration; no filter is added now.
 
         Once: a second start does nothing.
+
+        Raises:
+            FilterStartError: if one fails.
         """
-        super().start()
-        first_after = bisect.bisect_left(self.points, _SEND)
-        self.before = self.functions[:first_after]
-        self.after = self.functions[first_after:]
+        self._registry.start()
+        first_after = bisect.bisect_left(self._points, _SEND)
+        self.before = self._functions[:first_after]
+        self.after = self._functions[first_after:]
+
+    async def stop(self) -> None:
+        """Call every ``close()``, the last one first; a start may follow."""
+        await self._registry.stop()
 
     def way(
         self, context: Context, message: StompMessage, act: Callable[[], Pending | None]

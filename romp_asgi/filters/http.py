@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import inspect
 import logging
 import time
@@ -42,7 +43,11 @@ HttpFunction = Callable[[HttpContext, Request], Answer | Awaitable[Answer]]
 
 @runtime_checkable
 class HttpFilter(Protocol):
-    """A filter with a state of its own; as for frames, with ``init``, ``close``."""
+    """A filter with a state of its own.
+
+    ``init()``, called at the start, and ``close()``, plain or async, called at the end,
+    are optional.
+    """
 
     def do_filter(
         self, context: HttpContext, request: Request
@@ -51,11 +56,40 @@ class HttpFilter(Protocol):
         ...
 
 
-class HttpFilters(Registry[HttpFunction]):
+class HttpFilters:
     """The HTTP filters of one application."""
 
     def __init__(self) -> None:
-        super().__init__("request", DEFAULT)
+        self._points: list[int] = []
+        self._functions: list[HttpFunction] = []
+        self._registry = Registry("request")
+
+    def __len__(self) -> int:
+        return len(self._functions)
+
+    def add(self, filter: HttpFilter | HttpFunction, point: int = DEFAULT) -> None:
+        """Add a filter at an insert point, after those that are there.
+
+        Raises:
+            TypeError: if it is no filter.
+            LocalProtocolError: once the server has started.
+        """
+        function = self._registry.add(filter)
+        index = bisect.bisect_right(self._points, point)
+        self._points.insert(index, point)
+        self._functions.insert(index, function)
+
+    def start(self) -> None:
+        """Call every ``init()``; no filter is added now. Once.
+
+        Raises:
+            FilterStartError: if one fails.
+        """
+        self._registry.start()
+
+    async def stop(self) -> None:
+        """Call every ``close()``, the last one first; a start may follow."""
+        await self._registry.stop()
 
     async def answer(self, request: Request) -> Response | None:
         """What a filter answers; None if the routes are to.
@@ -71,7 +105,7 @@ class HttpFilters(Registry[HttpFunction]):
             },
         )
         try:
-            for function in self.functions:
+            for function in self._functions:
                 answer = function(context, request)
                 if inspect.isawaitable(answer):
                     answer = await answer
