@@ -4,37 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import ssl
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
 from romp_asgi.config import DownstreamConfig
 from romp_asgi.downstream.edge import Edge
-from romp_asgi.downstream.inlet import Inlet
-from romp_asgi.errors import DestinationBlocked, DestinationFull, NotLogged
+from romp_asgi.downstream.intake import Intake, words
 from romp_asgi.stomp import Command, Frame, HeartBeat, Limits, spec
 
 if TYPE_CHECKING:
     from romp_asgi.hub import Hub
 
-logger = logging.getLogger(__name__)
-
 #: Seconds to connect, to be let in, and to leave.
 TIMEOUT: Final = 10.0
 _LEAVE_TIMEOUT: Final = 1.0
-#: Seconds until what was refused for now is tried again.
-RETRY: Final = 0.25
 #: How much more than a client here an edge server may send: what is too large for us is
 #: refused message by message, and only what is so many times too large ends the visit.
 _ROOM: Final = 16
 _READ_SIZE: Final = 65536
-#: What keeps a message from its destination, but need not for ever: that it is full, as
-#: the memory may be, or blocked, which an administrator can change; and a full disk.
-_PASSING: Final = frozenset(
-    {DestinationFull.message, DestinationBlocked.message, NotLogged.REFUSED}
-)
-_MAX_TOLD: Final = 100
 
 
 class LinkError(Exception):
@@ -95,24 +82,13 @@ class Visit:
         self._wrote_at = self._loop.time()
         self._is_up = False
         self._error: LinkError | None = None
-        # What was not answered yet here, in order, by the receipt it is to have.
-        self._waiting: dict[str, tuple[Frame, str]] = {}
-        self._receipts = 0
-        self._inlet: Inlet | None = None
-        self._has_answered = False
-        self._last_words = ""
-        self._told: set[tuple[str, str]] = set()
-        # Nothing is read while the inlet takes nothing, or before a message is tried
-        # again.
-        self._is_paused = False
-        self._retry: asyncio.TimerHandle | None = None
-        self._is_free = asyncio.Event()
-        self._is_free.set()
+        login = config.login or config.name
+        self._intake = Intake(hub, config.name, login, self)
 
     @property
     def is_held(self) -> bool:
         """Whether what comes has to wait for room here."""
-        return not self._is_free.is_set()
+        return not self._intake.is_free.is_set()
 
     async def run(self) -> None:
         """Be there, until it ends.
@@ -138,7 +114,8 @@ class Visit:
             await self._leave()
             raise
         finally:
-            self._end()
+            self._intake.end()
+            self._writer.transport.abort()
 
     async def _log_in(self, host: str) -> list[Frame]:
         """CONNECT; return what came after the answer."""
@@ -148,7 +125,7 @@ class Visit:
             pass
         first, *rest = frames
         if first.command is not Command.CONNECTED:
-            raise LinkError(_words(first), is_refusal=True)
+            raise LinkError(words(first), is_refusal=True)
         edge.connected(first)
         return rest
 
@@ -182,7 +159,7 @@ class Visit:
                 except TimeoutError:
                     raise LinkError("its heart-beats have stopped") from None
                 self._take(self._edge.receive_data(data))
-                await self._is_free.wait()
+                await self._intake.is_free.wait()
                 await self._writer.drain()
         finally:
             beats.cancel()
@@ -197,9 +174,8 @@ class Visit:
 
     async def _leave(self) -> None:
         """Acknowledge what was taken, say goodbye, and wait until that is read."""
-        if self._inlet is not None:
-            self._inlet.outbox.flush()
-            self._inlet.end()
+        self._intake.flush()
+        self._intake.end()
         self._write(self._edge.disconnect())
         self._flush()
         with contextlib.suppress(OSError):
@@ -208,36 +184,18 @@ class Visit:
                 while await self._reader.read(_READ_SIZE):
                     pass
 
-    def _end(self) -> None:
-        if self._retry is not None:
-            self._retry.cancel()
-        if self._inlet is not None:
-            self._inlet.end()
-        self._writer.transport.abort()
-
-    def _fail(self, error: LinkError) -> None:
-        """End the visit, from outside of its task."""
-        self._error = error
-        self._is_free.set()
-        self._writer.transport.abort()
-
     # What the edge server sends
 
     def _take(self, frames: list[Frame]) -> None:
         for frame in frames:
             if frame.command is Command.MESSAGE:
                 self._up()
-                self._receipts += 1
-                receipt = str(self._receipts)
-                self._waiting[receipt] = frame, self._local(frame)
-                if self._may_relay():
-                    self._relay(receipt)
+                self._intake.take(frame, self._local(frame))
             elif frame.command is Command.RECEIPT:
                 self._up()
             elif frame.command is Command.ERROR:
-                raise LinkError(_words(frame), is_refusal=not self._is_up)
-        if self._inlet is not None:
-            self._inlet.outbox.flush()
+                raise LinkError(words(frame), is_refusal=not self._is_up)
+        self._intake.flush()
 
     def _up(self) -> None:
         if not self._is_up:
@@ -252,100 +210,23 @@ class Visit:
             local = self._names.get(destination, destination)
         return local
 
-    def _relay(self, receipt: str) -> None:
-        now = self._loop.time()
-        if self._inlet is None:
-            self._has_answered = False
-            self._last_words = ""
-            self._inlet = Inlet(
-                self._hub,
-                self._config.name,
-                self._config.login or self._config.name,
-                now,
-                answered=self._answered,
-                paused=self._paused,
-                closed=self._closed,
-            )
-            self._inlet.start(now)
-        if self._inlet is not None:
-            self._inlet.send(*self._waiting[receipt], receipt, now)
+    # What the intake tells
 
-    def _relay_again(self) -> None:
-        self._retry = None
-        self._look()
-        for receipt in list(self._waiting):
-            if self._may_relay():
-                self._relay(receipt)
-
-    def _may_relay(self) -> bool:
-        return self._retry is None and self._error is None
-
-    # What the inlet tells
-
-    def _answered(self, frame: Frame) -> None:
-        if frame.command is Command.MESSAGE:
-            # An answer of a filter: it goes to the edge server.
-            destination = frame.headers[spec.DESTINATION]
-            self._write(self._edge.send(destination, frame.headers, frame.body))
-            return
-        receipt = frame.headers.get(spec.RECEIPT_ID, "")
-        error = None
-        if frame.command is Command.ERROR:
-            error = frame.headers.get(spec.MESSAGE)
-        if receipt not in self._waiting:
-            if error is not None:
-                self._last_words = _words(frame)
-            return
-        self._has_answered = True
-        message, destination = self._waiting[receipt]
-        if error in _PASSING:
-            self._tell(f"a message for {destination} has to wait", _words(frame))
-            self._hold_back()
-            return
-        del self._waiting[receipt]
-        is_taken = error is None or error == NotLogged.ACCEPTED
-        if not is_taken:
-            self._tell(f"a message for {destination} was refused", _words(frame))
+    def settle(self, message: Frame, *, is_taken: bool) -> None:
+        """Acknowledge a message, or say that it was refused."""
         self._watcher.count(is_taken=is_taken)
         self._write(self._edge.acknowledge(message, is_ack=is_taken))
 
-    def _hold_back(self) -> None:
-        """Try all that waits again, later and in order."""
-        inlet, self._inlet = self._inlet, None
-        if inlet is not None:
-            inlet.end()
-            self._is_paused = False
-        if self._retry is None:
-            self._retry = self._loop.call_later(RETRY, self._relay_again)
-            self._look()
+    def answer(self, message: Frame) -> None:
+        """Send what a filter answers."""
+        destination = message.headers[spec.DESTINATION]
+        self._write(self._edge.send(destination, message.headers, message.body))
 
-    def _paused(self, is_paused: bool) -> None:
-        self._is_paused = is_paused
-        self._look()
-
-    def _look(self) -> None:
-        if self._is_paused or self._retry is not None:
-            self._is_free.clear()
-        else:
-            self._is_free.set()
-
-    def _closed(self) -> None:
-        """The session has ended: because of a message, the others go on in another."""
-        self._inlet = None
-        self._is_paused = False
-        self._look()
-        if not self._has_answered:
-            # Another would end as this one did.
-            words = self._last_words or "it was closed"
-            self._fail(LinkError(f"the session here has ended: {words}"))
-        elif self._waiting:
-            self._loop.call_soon(self._relay_again)
-
-    def _tell(self, what: str, why: str) -> None:
-        """Log once a visit; how often it was so is counted."""
-        if (what, why) not in self._told and len(self._told) < _MAX_TOLD:
-            self._told.add((what, why))
-            logger.warning("downstream %s: %s: %s", self._config.name, what, why)
+    def fail(self, reason: str) -> None:
+        """End."""
+        self._error = LinkError(reason)
+        self._intake.end()
+        self._writer.transport.abort()
 
     # What the edge server gets
 
@@ -373,13 +254,3 @@ def tls_context(config: DownstreamConfig) -> ssl.SSLContext:
 def _split(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)
-
-
-def _words(frame: Frame) -> str:
-    """What an ERROR says, on one line; the sentence if there is one."""
-    headers: Mapping[str, str] = frame.headers
-    body = frame.body.decode("utf-8", "replace").strip()
-    text = body.splitlines()[0] if body else ""
-    message = headers.get(spec.MESSAGE, "")
-    words = (part[:200] for part in (message, text) if part)
-    return repr(": ".join(words))[1:-1] or "ERROR"

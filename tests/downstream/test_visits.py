@@ -381,31 +381,35 @@ async def test_a_session_that_ends_at_once_takes_the_link_down(way: str) -> None
 
 
 async def test_a_message_that_ends_the_session_is_not_in_the_way_of_others() -> None:
-    """Those behind it, which waited in the session, go on in another."""
+    """Those behind it, which waited in the session, go on in another, once each."""
     there = edge()
     async with there.lifespan():
         here = server(there.addresses[0])
-        gate = asyncio.Event()
+        gates = {b"first": asyncio.Event(), b"third": asyncio.Event()}
 
-        @here.stomp
         async def judge(context: Context, message: StompMessage) -> None:
-            if message.body == b"first":
-                await gate.wait()
-            if message.body == b"bad":
+            if message.body in gates:
+                await gates[message.body].wait()
+            if message.body.startswith(b"bad"):
                 raise FilterError("bad", fatal=True)
 
+        here.stomp_filter_at(judge, PRE_SEND)
         async with here.lifespan(), here.subscribe("/queue/a") as messages:
-            for body in ("first", "bad", "third", "fourth"):
+            for body in ("first", "bad 1", "bad 2", "third", "fourth"):
                 await there.publish("/queue/a", body)
-            await until(lambda: unacked(there) == 4)
+            await until(lambda: unacked(there) == 5)
             assert state(here).is_held
-            gate.set()
-            # A filter sees a SEND when its destination has it: so "bad" is there, too.
-            texts = [(await anext(messages)).text for _ in range(4)]
-            assert texts == ["first", "bad", "third", "fourth"]
+            gates[b"first"].set()
+            assert (await anext(messages)).text == "first"
+            await until(lambda: state(here).refused == 2)
+            for _ in range(10):
+                await asyncio.sleep(0)
+            gates[b"third"].set()
+            await there.publish("/queue/a", "last")
+            texts = [(await anext(messages)).text for _ in range(3)]
+            assert texts == ["third", "fourth", "last"]
             await until(lambda: unacked(there) == 0)
-            assert (state(here).messages, state(here).refused) == (3, 1)
-            assert state(here).connects == 1
+            assert (state(here).messages, state(here).connects) == (4, 1)
 
 
 async def test_a_stop_of_the_broker_alone_ends_the_link() -> None:
