@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 import socket
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -387,11 +388,15 @@ async def test_a_message_that_ends_the_session_is_not_in_the_way_of_others() -> 
         here = server(there.addresses[0])
         gates = {b"first": asyncio.Event(), b"third": asyncio.Event()}
 
-        async def judge(context: Context, message: StompMessage) -> None:
-            if message.body in gates:
-                await gates[message.body].wait()
+        async def wait(body: bytes) -> None:
+            await gates[body].wait()
+
+        def judge(
+            context: Context, message: StompMessage
+        ) -> Coroutine[Any, Any, None] | None:
             if message.body.startswith(b"bad"):
                 raise FilterError("bad", fatal=True)
+            return wait(message.body) if message.body in gates else None
 
         here.stomp_filter_at(judge, PRE_SEND)
         async with here.lifespan(), here.subscribe("/queue/a") as messages:
