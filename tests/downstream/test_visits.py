@@ -402,8 +402,7 @@ async def test_a_message_that_ends_the_session_is_not_in_the_way_of_others() -> 
         async with here.lifespan(), here.subscribe("/queue/a") as messages:
             for body in ("first", "bad 1", "bad 2", "third", "fourth"):
                 await there.publish("/queue/a", body)
-            await until(lambda: unacked(there) == 5)
-            assert state(here).is_held
+            await until(lambda: unacked(there) == 5 and state(here).is_held)
             gates[b"first"].set()
             assert (await anext(messages)).text == "first"
             await until(lambda: state(here).refused == 2)
