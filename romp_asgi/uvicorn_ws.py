@@ -2,7 +2,7 @@
 
 uvicorn writes to the socket once for each message. A broadcast sends many small ones
 to many clients in one pass, and then system calls are most of its cost: put together
-they are three times as fast (bench/README.md).
+they are two and a half times as fast (bench/README.md).
 """
 
 import asyncio
