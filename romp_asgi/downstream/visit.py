@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 import ssl
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Protocol
@@ -120,10 +121,8 @@ class Visit:
         """
         config = self._config
         host, port = _split(config.address)
-        async with asyncio.timeout(TIMEOUT):
-            self._reader, self._writer = await asyncio.open_connection(
-                host, port, ssl=tls_context(config) if config.tls else None
-            )
+        tls = tls_context(config) if config.tls else None
+        self._reader, self._writer = await _dial(host, port, tls)
         try:
             async with asyncio.timeout(TIMEOUT):
                 rest = await self._log_in(config.host or host)
@@ -225,9 +224,13 @@ class Visit:
         for frame in frames:
             if frame.command is Command.MESSAGE:
                 self._up()
+                local = self._local(frame)
+                if local is None:
+                    self._refuse(frame)
+                    continue
                 self._receipts += 1
                 receipt = str(self._receipts)
-                self._waiting[receipt] = frame, self._local(frame)
+                self._waiting[receipt] = frame, local
                 if self._may_relay():
                     self._relay(receipt)
             elif frame.command is Command.RECEIPT:
@@ -242,13 +245,23 @@ class Visit:
             self._is_up = True
             self._watcher.came_up()
 
-    def _local(self, message: Frame) -> str:
-        """What the destination of a message is called here."""
+    def _local(self, message: Frame) -> str | None:
+        """What the destination of a message is called here; None if it is not linked.
+
+        The edge server does not choose: it is the one that outsiders reach.
+        """
         local = self._ids.get(message.headers.get(spec.SUBSCRIPTION, ""))
         if local is None:
-            destination = message.headers.get(spec.DESTINATION, "")
-            local = self._names.get(destination, destination)
+            local = self._names.get(message.headers.get(spec.DESTINATION, ""))
         return local
+
+    def _refuse(self, message: Frame) -> None:
+        """Refuse what comes without our having subscribed to it."""
+        destination = message.headers.get(spec.DESTINATION, "")
+        name = repr(destination[:200])[1:-1]
+        self._tell(f"a message for {name} was refused", "it is of no subscription")
+        self._watcher.count(is_taken=False)
+        self._write(self._edge.acknowledge(message, is_ack=False))
 
     def _relay(self, receipt: str) -> None:
         now = self._loop.time()
@@ -366,6 +379,35 @@ def tls_context(config: DownstreamConfig) -> ssl.SSLContext:
         OSError: if there is no such file, or nothing of use in it.
     """
     return ssl.create_default_context(cafile=config.tls_ca_file)
+
+
+async def _dial(
+    host: str, port: int, tls: ssl.SSLContext | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to the first address of a name that answers.
+
+    Each has its time, so that one that is silent is not in the way of the others.
+
+    Raises:
+        OSError, TimeoutError: if none does, why the last one did not.
+    """
+    async with asyncio.timeout(TIMEOUT):
+        found = await asyncio.get_running_loop().getaddrinfo(
+            host, port, type=socket.SOCK_STREAM
+        )
+    error: OSError | None = None
+    for address in dict.fromkeys(str(info[4][0]) for info in found):
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                return await asyncio.open_connection(
+                    address,
+                    port,
+                    ssl=tls,
+                    server_hostname=host if tls is not None else None,
+                )
+        except OSError as exc:
+            error = exc
+    raise error or OSError(f"{host} has no address")
 
 
 def _split(address: str) -> tuple[str, int]:
