@@ -83,6 +83,11 @@ def doubts(file: str, config: "Config") -> list[str]:
         for key, table in config.destinations.items()
         if table.type is not None and table.min_delivery
     )
+    found += (
+        (("downstreams", key, "destinations"), "none are named: the link takes nothing")
+        for key, table in config.downstreams.items()
+        if not table.destinations
+    )
     has_login = config.login is not None and config.passcode is not None
     if config.enable_console and not has_login and config.user_file is None:
         reason = "no effect without login and passcode, or a user_file"
