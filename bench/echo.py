@@ -3,9 +3,11 @@
 What a publisher sends goes to every subscriber of the destination, whole reads at a
 time: one `bytes.replace` makes SEND a MESSAGE (for WebSocket with its frame's header),
 which is right because all frames of a load have the same size. With `prefetch-count`
-no more than that many go out before as many ACKs have been counted.
+no more than that many go out before as many ACKs have been counted. What goes to a
+queue without a subscriber is kept. With --packed a WebSocket message holds all frames
+of a read.
 
-    python -m bench.echo TCP_PORT WEBSOCKET_PORT
+    python -m bench.echo TCP_PORT WEBSOCKET_PORT [--packed]
 """
 
 import base64
@@ -22,6 +24,9 @@ from bench.wire import frame, websocket_frame, websocket_header, websocket_paylo
 _READ = 64 * 1024
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEY = re.compile(rb"(?i)\r\nsec-websocket-key: *(\S+)")
+_PLAIN_SEND = re.compile(
+    rb"SEND\ndestination:([^\n]*)\ncontent-length:\d+\n(?:number:\d+\n)?\n"
+)
 _HEAD = (
     b"MESSAGE\nsubscription:0\nmessage-id:session-1-1234567\nack:session-1-1234567\n"
 )
@@ -30,17 +35,24 @@ _HEAD = (
 class Session:
     """One client."""
 
-    def __init__(self, sock: socket.socket, *, websocket: bool) -> None:
+    def __init__(self, sock: socket.socket, *, websocket: bool, packed: bool) -> None:
         self.socket = sock
         self.websocket = websocket
+        self.packed = packed
         self.upgraded = not websocket
         self.rest = b""
+        self.pieces: list[bytes] = []
         self.credit: int | None = None  # messages it may be sent; None for any number
         self.waiting = b""
+        self.destinations: list[bytes] = []
 
     def frames(self, data: bytes) -> bytes:
         """The frames that are complete, out of their WebSocket messages."""
-        self.rest += data
+        if self.upgraded and not self.websocket and b"\0" not in data:
+            self.pieces.append(data)  # of a large body
+            return b""
+        self.rest = b"".join((self.rest, *self.pieces, data))
+        self.pieces.clear()
         if not self.upgraded:
             self._upgrade()
             return b""
@@ -65,6 +77,9 @@ class Session:
             take = size * min(self.credit, len(frames) // size)
             frames, self.waiting = frames[:take], frames[take:]
             self.credit -= take // size
+        if self.packed:
+            self.answer(frames.replace(b"SEND\n", _HEAD))
+            return
         head = _HEAD
         if self.websocket:
             size += len(_HEAD) - len(b"SEND\n")
@@ -87,12 +102,14 @@ class Session:
 class Echo:
     """All clients, on one selector. Writes block: the load always reads."""
 
-    def __init__(self, tcp: int, websocket: int) -> None:
+    def __init__(self, tcp: int, websocket: int, *, packed: bool = False) -> None:
         self._selector = selectors.DefaultSelector()
+        self._packed = packed
         self._subscribers: defaultdict[bytes, list[Session]] = defaultdict(list)
+        self._kept: defaultdict[bytes, list[bytes]] = defaultdict(list)
         self._paused: list[Session] = []  # publishers that have to wait for credit
         for port in (tcp, websocket):
-            sock = socket.create_server(("127.0.0.1", port))
+            sock = socket.create_server(("127.0.0.1", port), backlog=1024)
             self._selector.register(sock, selectors.EVENT_READ, port == websocket)
 
     def run(self) -> None:
@@ -108,7 +125,8 @@ class Echo:
     def _accept(self, listener: socket.socket, *, websocket: bool) -> None:
         sock, _ = listener.accept()
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        session = Session(sock, websocket=websocket)
+        packed = websocket and self._packed
+        session = Session(sock, websocket=websocket, packed=packed)
         self._selector.register(sock, selectors.EVENT_READ, session)
 
     def _read(self, session: Session) -> None:
@@ -124,34 +142,61 @@ class Echo:
     def _leave(self, session: Session) -> None:
         self._selector.unregister(session.socket)
         session.socket.close()
-        for subscribers in self._subscribers.values():
-            if session in subscribers:
-                subscribers.remove(session)
+        for destination in session.destinations:
+            self._subscribers[destination].remove(session)
 
     def _handle(self, session: Session, frames: bytes) -> None:
-        """Do what these frames, all of one command, ask for."""
+        """Do what these frames ask for: all SEND, all ACK, or any other."""
         if frames.startswith(b"SEND\n"):
             self._publish(session, frames)
-            return
+        elif frames.startswith(b"ACK\n"):
+            self._acknowledge(session, frames.count(b"ACK\nid:"))
+            self._receipt(session, frames)
+        else:
+            for each in frames.split(b"\0")[:-1]:
+                self._admit(session, each)
+
+    def _admit(self, session: Session, frames: bytes) -> None:
         if frames.startswith(b"CONNECT\n"):
             session.answer(frame("CONNECTED", ("version", "1.2"), ("server", "echo")))
         elif frames.startswith(b"SUBSCRIBE\n"):
-            self._subscribers[_header(b"destination", frames)].append(session)
+            destination = _header(b"destination", frames)
+            self._subscribers[destination].append(session)
+            session.destinations.append(destination)
             prefetch = _header(b"prefetch-count", frames)
             session.credit = int(prefetch) if prefetch else None
-        elif frames.startswith(b"ACK\n"):
-            self._acknowledge(session, frames.count(b"ACK\nid:"))
+            for kept in self._kept.pop(destination, ()):
+                session.deliver(kept)
+        self._receipt(session, frames)
+
+    def _publish(self, session: Session, frames: bytes) -> None:
+        """All at once, if all go to the same subscribers and none wants a receipt."""
+        destinations = _PLAIN_SEND.findall(frames)
+        destination = destinations[0] if destinations else b""
+        subscribers = self._subscribers[destination]
+        if len(destinations) == frames.count(b"\0") and all(
+            self._subscribers[each] == subscribers for each in set(destinations)
+        ):
+            self._deliver(destination, frames)
+        else:
+            for each in frames.split(b"\0")[:-1]:
+                self._deliver(_header(b"destination", each), each + b"\0")
+                self._receipt(session, each)
+        if any(each.waiting for each in subscribers):
+            self._selector.unregister(session.socket)
+            self._paused.append(session)
+
+    def _deliver(self, destination: bytes, frames: bytes) -> None:
+        subscribers = self._subscribers[destination]
+        if not subscribers and destination.startswith(b"/queue/"):
+            self._kept[destination].append(frames)
+        for subscriber in subscribers:
+            subscriber.deliver(frames)
+
+    def _receipt(self, session: Session, frames: bytes) -> None:
         receipt = _header(b"receipt", frames)
         if receipt:
             session.answer(frame("RECEIPT", ("receipt-id", receipt.decode())))
-
-    def _publish(self, session: Session, frames: bytes) -> None:
-        subscribers = self._subscribers[_header(b"destination", frames)]
-        for subscriber in subscribers:
-            subscriber.deliver(frames)
-        if any(subscriber.waiting for subscriber in subscribers):
-            self._selector.unregister(session.socket)
-            self._paused.append(session)
 
     def _acknowledge(self, session: Session, count: int) -> None:
         assert session.credit is not None
@@ -173,4 +218,4 @@ def _header(name: bytes, frames: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    Echo(int(sys.argv[1]), int(sys.argv[2])).run()
+    Echo(int(sys.argv[1]), int(sys.argv[2]), packed=sys.argv[3:] == ["--packed"]).run()

@@ -1,44 +1,66 @@
 """What a round of load is, and what its processes say to each other."""
 
 import time
-from collections.abc import MutableSequence
+from collections.abc import MutableSequence, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, Self
 
-from bench.errors import BenchError
+from bench.errors import BenchError, LostError
 from bench.messages import Load
-from bench.scenarios import Scenario
+from bench.scenarios import Flow, Scenario
 from bench.wire import Endpoint
-
-# Per receiver, how far its slowest subscriber is: shared memory, read by the publisher.
-Progress: TypeAlias = MutableSequence[int]
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One round: what to send, how much of it, where.
+    """What the processes of a scenario do: with whom, and where.
 
     Attributes:
         scenario: The row that is measured.
         endpoint: The peer.
-        destination: As the peer calls it.
-        count: Messages to publish.
+        destinations: As the peer calls them.
         cores: Where the load may run; empty for anywhere.
-        timeout: When a worker gives up, in seconds.
+        timeout: When a worker gives up a run, in seconds.
+        receivers: Processes that share the subscribers.
+        bystanders_topic: What those subscribe to that get nothing.
+        stall: When messages that do not arrive are given up for lost, in seconds.
     """
 
     scenario: Scenario
     endpoint: Endpoint
-    destination: str
-    count: int
+    destinations: tuple[str, ...]
     cores: frozenset[int] = frozenset()
     timeout: float = 30.0
+    receivers: int = 1
+    bystanders_topic: str = ""
+    stall: float = 5.0
 
     @property
     def load(self) -> Load:
         """The messages."""
         scenario = self.scenario
-        return Load(self.destination, scenario.body_size, scenario.varied)
+        if isinstance(scenario, Flow):
+            return Load(
+                self.destinations,
+                scenario.body_size,
+                scenario.publishers,
+                scenario.varied,
+                scenario.receipts,
+            )
+        return Load(self.destinations, 100)
+
+
+class Shared(Protocol):
+    """Memory that all processes of a job see.
+
+    Attributes:
+        arrived: Per receiver, the messages that have arrived: of a topic those of its
+            slowest subscriber, of queues those of all.
+        epoch: When the first message was to be sent, by the monotonic clock.
+    """
+
+    arrived: MutableSequence[int]
+    epoch: MutableSequence[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +70,13 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Go:
-    """To a worker: start."""
+    """To a worker: start.
+
+    Attributes:
+        count: Messages, or requests, of all publishers together.
+    """
+
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,45 +88,68 @@ class Done:
         ended: After its last.
         cpu: Seconds of CPU between the two.
         checked: Messages compared with what was sent.
+        times: Latencies, in seconds.
     """
 
     started: float
     ended: float
     cpu: float
     checked: int = 0
+    times: Sequence[float] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
     """From a worker: why it gave up."""
 
-    reason: str
+    error: BenchError
+
+
+class Worker(Protocol):
+    """What a process of the load does: it connects once, and runs several times."""
+
+    def __init__(self, job: Job, index: int, shared: Shared) -> None: ...
+
+    def __enter__(self) -> Self:
+        """Connect."""
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+
+    def run(self, go: Go) -> Done:
+        """Run once.
+
+        Raises:
+            BenchError: It cannot.
+        """
 
 
 class Stopwatch:
     """Time and CPU of a worker, and its deadline."""
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, job: Job) -> None:
         self._started = time.monotonic()
         self._cpu = time.process_time()
-        self._deadline = self._started + timeout
+        self._deadline = self._started + job.timeout
+        self._stall = job.stall
+        self._seen = (-1, self._started)  # how many have arrived, and since when
 
-    def check(self, arrived: int, expected: int) -> None:
+    def check(self, done: int, expected: int, what: str = "messages") -> None:
         """Raise BenchError when the time is up."""
         if time.monotonic() > self._deadline:
-            raise BenchError(f"time is up with {arrived:,} of {expected:,} messages")
+            raise BenchError(f"time is up with {done:,} of {expected:,} {what}")
 
-    def done(self) -> Done:
+    def check_progress(self, arrived: int, sent: int, expected: int) -> None:
+        """The same, and LostError when what was sent does not arrive any more."""
+        self.check(arrived, expected)
+        before, since = self._seen
+        now = time.monotonic()
+        if arrived != before:
+            self._seen = arrived, now
+        elif now - since > self._stall:
+            raise LostError(sent - arrived, sent)
+
+    def done(self, **figures: Any) -> Done:
         """Stop."""
         cpu = time.process_time() - self._cpu
-        return Done(self._started, time.monotonic(), cpu)
-
-
-class Pipe(Protocol):
-    """The worker's end of the pipe to its parent."""
-
-    def send(self, obj: Ready | Done | Failed, /) -> None:
-        """To the parent."""
-
-    def recv(self) -> Go:
-        """From the parent."""
+        return Done(self._started, time.monotonic(), cpu, **figures)

@@ -1,11 +1,12 @@
 """The messages of a load, made before the clock runs, and the check of what arrives.
 
 All messages of a load have the same size, and each says which one it is: its body is
-a number of eight digits, then x's. The numbers start again after a `Load.period`, so
-that a load of any length is one blob sent over and over.
+a number of eight digits, that of its publisher, then x's. The numbers start again
+after a `Load.period`, so that a load of any length is one blob sent over and over.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,70 +14,117 @@ from bench.errors import BenchError
 from bench.wire import websocket_payloads
 
 _DIGITS = 8
-_SMALLEST_BODY = _DIGITS + 1  # one x at the least: a WebSocket load is counted by x NUL
+_PUBLISHER_DIGITS = 2
+_HEAD_OF_BODY = _DIGITS + _PUBLISHER_DIGITS
+#: How a body ends before its NUL. A WebSocket load is counted by it, for the header of
+#: a frame may hold a NUL too; it cannot hold this.
+BODY_END = b"xx"
+_SMALLEST_BODY = _HEAD_OF_BODY + len(BODY_END)
 _LONGEST_PERIOD = 4096
 _BLOB = 4 * 1024 * 1024  # bytes, about; large bodies get a shorter period
+_MESSAGE = re.compile(rb"MESSAGE\n[^\0]*\0")
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The messages of one publisher: one destination, one size, numbered.
+    """The messages of all publishers: of one size, numbered by each.
 
     Attributes:
-        destination: As the peer calls it.
+        destinations: As the peer calls them; names of one length. Several publishers
+            share them out; if there is only one, all send to that.
         body_size: Octets of a body.
+        publishers: How many there are.
         varied: Each message has a header of its own too, the number again; without it
             the headers of all are the same, as those of a client with one kind of
             message are.
+        receipts: Each asks for a receipt, which is called by the number.
     """
 
-    destination: str
+    destinations: tuple[str, ...]
     body_size: int
+    publishers: int = 1
     varied: bool = False
+    receipts: bool = False
 
     def __post_init__(self) -> None:
         if self.body_size < _SMALLEST_BODY:
             raise BenchError(f"a body has {_SMALLEST_BODY} octets or more")
 
     @property
+    def rotation(self) -> int:
+        """How many destinations a publisher sends to in turn."""
+        return max(1, len(self.destinations) // self.publishers)
+
+    @property
     def period(self) -> int:
         """How many messages there are before the numbers start again."""
-        return max(1, min(_LONGEST_PERIOD, _BLOB // self.body_size))
+        longest = max(1, min(_LONGEST_PERIOD, _BLOB // self.body_size))
+        return self.rotation * max(1, longest // self.rotation)
 
-    def body(self, index: int) -> bytes:
-        """The body of the message number `index`, from 0."""
-        return self._number(index).ljust(self.body_size, b"x")
+    @property
+    def is_one_stream(self) -> bool:
+        """Whether a subscriber gets all messages, in the order of their numbers."""
+        return self.publishers == 1 and len(self.destinations) == 1
 
-    def sends(self) -> bytes:
+    def destination(self, publisher: int, index: int) -> str:
+        """Where the message number `index` of a publisher goes."""
+        place = publisher + self.publishers * (index % self.rotation)
+        return self.destinations[place % len(self.destinations)]
+
+    def body(self, index: int, publisher: int = 0) -> bytes:
+        """The body of the message number `index` of a publisher, from 0."""
+        head = b"%b%0*d" % (self._number(index), _PUBLISHER_DIGITS, publisher)
+        return head.ljust(self.body_size, b"x")
+
+    def sends(self, publisher: int = 0) -> list[bytes]:
         """A period of SEND frames, all of one size."""
-        head = (
-            f"SEND\ndestination:{self.destination}\ncontent-length:{self.body_size}\n"
-        )
-        return b"".join(
-            b"%b%b\n%b\0" % (head.encode(), self._own_header(index), self.body(index))
+        return [
+            b"SEND\ndestination:%b\ncontent-length:%d\n%b\n%b\0"
+            % (
+                self.destination(publisher, index).encode(),
+                self.body_size,
+                self._own_headers(index),
+                self.body(index, publisher),
+            )
             for index in range(self.period)
-        )
+        ]
 
-    def check(self, index: int, message: bytes) -> None:
-        """Compare what arrived, without its NUL, with what was sent as number `index`.
+    def check(self, message: bytes) -> tuple[int, int]:
+        """Compare what arrived, without its NUL, with what was sent.
+
+        Returns:
+            The publisher, and the number of the message among the period's.
 
         Raises:
-            BenchError: Another command, destination, body or place in the order.
+            BenchError: Another command, destination or body.
         """
         head, _, body = message.lstrip(b"\r\n").partition(b"\n\n")
-        destination = (
-            rb"\ndestination:" + re.escape(self.destination).encode() + rb"(\n|$)"
-        )
-        if not head.startswith(b"MESSAGE\n") or not re.search(destination, head):
-            raise BenchError(f"no MESSAGE of {self.destination}: {message[:300]!r}")
-        if body != self.body(index) or self._own_header(index) not in head + b"\n":
-            raise BenchError(f"message {index} is wrong or out of order: {message!r}")
+        lines = b"\n%b\n" % head
+        if not lines.startswith(b"\nMESSAGE\n"):
+            raise BenchError(f"no MESSAGE: {message[:300]!r}")
+        digits = body[:_HEAD_OF_BODY]
+        if not digits.isdigit():
+            raise BenchError(f"another body: {message[:300]!r}")
+        index, publisher = int(digits[:_DIGITS]), int(digits[_DIGITS:])
+        if body != self.body(index, publisher) or index >= self.period:
+            raise BenchError(f"another body: {message[:300]!r}")
+        destination = self.destination(publisher, index)
+        if b"\ndestination:%b\n" % destination.encode() not in lines:
+            raise BenchError(f"no MESSAGE of {destination}: {message[:300]!r}")
+        if self.varied and b"\n%b" % self._number_header(index) not in lines:
+            raise BenchError(f"not its own header: {message[:300]!r}")
+        return publisher, index
 
     def _number(self, index: int) -> bytes:
         return b"%0*d" % (_DIGITS, index % self.period)
 
-    def _own_header(self, index: int) -> bytes:
-        return b"number:%b\n" % self._number(index) if self.varied else b""
+    def _number_header(self, index: int) -> bytes:
+        return b"number:%b\n" % self._number(index)
+
+    def _own_headers(self, index: int) -> bytes:
+        number = self._number_header(index) if self.varied else b""
+        receipt = b"receipt:%b\n" % self._number(index) if self.receipts else b""
+        return number + receipt
 
 
 class Sample(NamedTuple):
@@ -92,20 +140,29 @@ class Sample(NamedTuple):
     data: bytearray
     whole: bool
 
-    def check(self, load: Load, *, websocket: bool) -> int:
+    def check(self, load: Load, *, websocket: bool, packed: bool = False) -> int:
         """Check each message that lies in the piece whole: content and place.
+
+        Args:
+            load: What was sent.
+            websocket: It came through WebSocket.
+            packed: A WebSocket message may hold several STOMP frames.
 
         Returns:
             How many these were.
+
+        Raises:
+            BenchError: A message is not as it was sent, or not where it belongs.
         """
-        if websocket:
+        if packed:
+            messages, skipped = self._from_packed()
+        elif websocket:
             messages, skipped = self._from_websocket()
         else:
             messages = bytes(self.data).split(b"\0")[:-1]
             skipped = 0 if self.whole else 1
             messages = messages[skipped:]
-        for place, message in enumerate(messages):
-            load.check(self.before + skipped + place, message)
+        _check_order(load, self.before + skipped, messages)
         return len(messages)
 
     def _from_websocket(self) -> tuple[list[bytes], int]:
@@ -118,7 +175,7 @@ class Sample(NamedTuple):
         if not self.whole:
             # One STOMP frame a message: a WebSocket frame starts where one of them
             # ended (and some brokers end theirs with a line feed).
-            _, found, data = data.partition(b"x\0")
+            _, found, data = data.partition(BODY_END + b"\0")
             data, skipped = data.removeprefix(b"\n"), 1
             if not found:
                 return [], 0
@@ -128,3 +185,37 @@ class Sample(NamedTuple):
             if message.find(b"\0") != len(message) - 1:
                 raise BenchError(f"not one STOMP frame in a message: {message[:300]!r}")
         return [message[:-1] for message in messages], skipped
+
+    def _from_packed(self) -> tuple[list[bytes], int]:
+        """The same, with no regard to WebSocket's messages.
+
+        Raises:
+            BenchError: Other frames are among them.
+        """
+        data, skipped = bytes(self.data), 0
+        if not self.whole:
+            _, found, data = data.partition(BODY_END + b"\0")
+            skipped = 1
+            if not found:
+                return [], 0
+        messages = _MESSAGE.findall(data)
+        if len(messages) != data.count(BODY_END + b"\0"):
+            raise BenchError(f"not only messages: {data[:300]!r}")
+        return [message[:-1] for message in messages], skipped
+
+
+def _check_order(load: Load, before: int, messages: Sequence[bytes]) -> None:
+    """Each is the next of its publisher and destination; of one stream, the very one.
+
+    Raises:
+        BenchError: Messages came out of order, twice, or not at all.
+    """
+    expected: dict[tuple[int, int], int] = {}
+    for place, message in enumerate(messages, before):
+        publisher, index = load.check(message)
+        stream = publisher, index % load.rotation
+        if load.is_one_stream:
+            expected[stream] = place % load.period
+        if index != expected.setdefault(stream, index):
+            raise BenchError(f"a message is out of order: {message[:300]!r}")
+        expected[stream] = (index + load.rotation) % load.period

@@ -1,62 +1,183 @@
 """The process that publishes: precomputed frames in large pieces, within the window."""
 
+import ctypes
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from typing import Self
 
-from bench.errors import BenchError
-from bench.job import Done, Job, Pipe, Progress, Ready, Stopwatch
-from bench.wire import Client
+from bench.errors import BenchError, LostError
+from bench.job import Done, Go, Job, Shared, Stopwatch
+from bench.scenarios import FixedRate, Flow, LoadUnload
+from bench.wire import Client, websocket_frame
 
 _BATCH = 16 * 1024  # bytes per send, about
 _NAP = 0.0002  # while the window is closed
+_ALL_IS_SENT = "all-is-sent"
+_PR_SET_TIMERSLACK = 29
+_HEAD_START = 0.05  # seconds between the order to go and the first message by the clock
 
 
-def publish(job: Job, _index: int, progress: Progress, pipe: Pipe) -> Done:
-    """Publish the messages of a round, and wait until the receivers have them.
+class Frames:
+    """A period of one publisher's frames, and how far it is."""
 
-    Raises:
-        BenchError: The peer sent something (an ERROR), closed, or time is up.
-    """
-    load = job.load
-    with Client(job.endpoint, websocket=False, timeout=job.timeout) as client:
-        frames = load.sends()
-        pipe.send(Ready())
-        pipe.recv()
-        watch = Stopwatch(job.timeout)
+    def __init__(self, job: Job, publisher: int, *, websocket: bool) -> None:
+        frames = job.load.sends(publisher)
+        last = [
+            frame.replace(b"SEND\n", b"SEND\nreceipt:%b\n" % _ALL_IS_SENT.encode(), 1)
+            for frame in frames
+        ]
+        if websocket:
+            frames = [websocket_frame(frame, masked=True) for frame in frames]
+        self._last = last
+        self._view = memoryview(b"".join(frames))
+        self.size = len(frames[0])
+        self.period = len(frames)
+        self.sent = 0
+
+    def take(self, most: int) -> memoryview:
+        """The next frames, so many of them or fewer."""
+        place = self.sent % self.period
+        count = min(most, self.period - place)
+        self.sent += count
+        return self._view[place * self.size : (place + count) * self.size]
+
+    def take_last(self) -> bytes:
+        """The next one, asking for a receipt."""
+        place = self.sent % self.period
+        self.sent += 1
+        return self._last[place]
+
+
+class Publisher:
+    """Publishes as fast as the window lets it; all connections of a scenario."""
+
+    def __init__(self, job: Job, _index: int, shared: Shared) -> None:
+        assert isinstance(job.scenario, Flow | LoadUnload | FixedRate)
+        self._job = job
+        self._scenario = job.scenario
+        self._shared = shared
+        self._clients: list[Client] = []
+        self._frames: list[Frames] = []
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Connect, and make the frames."""
+        websocket = self._scenario.websocket and not self._scenario.subscribers
+        for publisher in range(self._scenario.publishers):
+            client = Client(
+                self._job.endpoint, websocket=websocket, timeout=self._job.timeout
+            )
+            self._clients.append(self._stack.enter_context(client))
+            self._frames.append(Frames(self._job, publisher, websocket=websocket))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self._stack.close()
+
+    def run(self, go: Go) -> Done:
+        """Publish the messages of a run, and wait until the receivers have them.
+
+        Raises:
+            BenchError: The peer sent something (an ERROR), closed, or time is up.
+        """
+        for frames in self._frames:
+            frames.sent = 0
+        watch = Stopwatch(self._job)
         try:
-            _send(job, client, frames, progress, watch)
+            self._publish(go.count, watch)
             done = watch.done()
-            while min(progress) < job.count:
-                watch.check(min(progress), job.count)
-                time.sleep(0.01)
+            if self._scenario.subscribers:
+                while self._arrived() < go.count:
+                    watch.check_progress(self._arrived(), go.count, go.count)
+                    time.sleep(0.01)
+        except LostError:
+            raise
         except (OSError, BenchError) as exc:
-            raise BenchError(f"{exc}; {_said(client)}") from exc
-    return done
+            raise BenchError(f"{exc}; {_said(self._clients)}") from exc
+        return done
+
+    def _arrived(self) -> int:
+        if self._scenario.kind == "topic":
+            return min(self._shared.arrived[: self._job.receivers])
+        return sum(self._shared.arrived)
+
+    def _publish(self, count: int, watch: Stopwatch) -> None:
+        """Send `count` frames, never more than the window ahead of the slowest."""
+        each = count // len(self._clients)
+        assert isinstance(self._scenario, Flow | LoadUnload)
+        if isinstance(self._scenario, Flow) and self._scenario.receipts:
+            self._publish_and_wait(count, watch)
+            return
+        window = count
+        if isinstance(self._scenario, Flow) and self._scenario.subscribers:
+            window = self._scenario.window
+        batch = _BATCH // self._frames[0].size
+        batch = max(1, min(batch, window // (4 * len(self._clients))))
+        last = 0 if self._scenario.subscribers else 1
+        sent = 0
+        while sent < count - last * len(self._clients):
+            for client, frames in zip(self._clients, self._frames, strict=True):
+                before = frames.sent
+                data = frames.take(min(batch, each - last - before))
+                sent += frames.sent - before
+                while sent - self._arrived() > window:
+                    watch.check_progress(self._arrived(), sent, count)
+                    time.sleep(_NAP)
+                client.socket.sendall(data)
+        if last:
+            self._finish()
+
+    def _publish_and_wait(self, count: int, watch: Stopwatch) -> None:
+        """Send a frame, wait for its receipt, and so on."""
+        (client,), (frames,) = self._clients, self._frames
+        for index in range(count):
+            client.socket.sendall(frames.take(1))
+            receipt = client.expect("RECEIPT")
+            if f"receipt-id:{index % frames.period:08}" not in receipt:
+                raise BenchError(f"another receipt: {receipt!r}")
+            if index % 256 == 0:
+                watch.check(index, count, "receipts")
+
+    def _finish(self) -> None:
+        """Send the last messages with receipts: when they are here, all is done."""
+        for client, frames in zip(self._clients, self._frames, strict=True):
+            client.send(frames.take_last())
+        for client in self._clients:
+            client.expect("RECEIPT")
 
 
-def _send(
-    job: Job, client: Client, frames: bytes, progress: Progress, watch: Stopwatch
-) -> None:
-    """Send `job.count` frames, never more than the window ahead of the slowest."""
-    view = memoryview(frames)
-    period, window = job.load.period, job.scenario.window
-    size = len(frames) // period
-    batch = max(1, min(_BATCH // size, window // 4))
-    sent = 0
-    while sent < job.count:
-        place = sent % period
-        step = min(batch, period - place, job.count - sent)
-        while sent + step - min(progress) > window:
-            watch.check(min(progress), job.count)
-            time.sleep(_NAP)
-        client.socket.sendall(view[place * size : (place + step) * size])
-        sent += step
+class ClockedPublisher(Publisher):
+    """Sends each message when its time has come, whatever became of those before."""
+
+    def _publish(self, count: int, watch: Stopwatch) -> None:
+        assert isinstance(self._scenario, FixedRate)
+        _sleep_precisely()
+        (client,), (frames,) = self._clients, self._frames
+        rate = self._scenario.rate
+        epoch = time.monotonic() + _HEAD_START
+        self._shared.epoch[0] = epoch
+        while frames.sent < count:
+            now = time.monotonic()
+            due = min(count, int((now - epoch) * rate) + 1) - frames.sent
+            if now < epoch or due <= 0:
+                time.sleep(max(0.0, epoch + frames.sent / rate - now))
+                continue
+            client.socket.sendall(frames.take(due))
+            watch.check(self._arrived(), count)
 
 
-def _said(client: Client) -> str:
-    """What the peer said to the publisher, to whom it should say nothing."""
-    client.socket.setblocking(False)
-    with suppress(OSError):
-        data = client.socket.recv(1000)
-        return f"the peer says {data!r}" if data else "the peer has closed"
+def _sleep_precisely() -> None:
+    """Ask Linux for sleeps without its usual 50 µs of slack; elsewhere do nothing."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
+
+
+def _said(clients: list[Client]) -> str:
+    """What the peer said to the publishers, to whom it should say nothing."""
+    for client in clients:
+        client.socket.setblocking(False)
+        with suppress(OSError):
+            data = client.socket.recv(1000)
+            return f"the peer says {data!r}" if data else "the peer has closed"
     return "the peer says nothing"

@@ -16,6 +16,7 @@ _BINARY = 0x2
 _CLOSE = 0x8
 _FIN = 0x80
 _MASKED = 0x80
+_IP_BIND_ADDRESS_NO_PORT = 24  # Linux
 
 
 def frame(command: str, *headers: tuple[str, str]) -> bytes:
@@ -83,14 +84,43 @@ def _xor(payload: bytes, mask: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a peer listens, and with what it lets a client in."""
+    """Where a peer listens, and what it wants to be told.
+
+    Attributes:
+        tcp: Address and port.
+        websocket: The same for WebSocket; None if it has none.
+        path: Of WebSocket.
+        host: What the `host` header has to be.
+        login: Empty if none is needed.
+        passcode: Goes with it.
+        ack: How a subscription says that each message is acknowledged by itself.
+        prefetch: The header that says how many messages may be under way.
+        prefetch_unit: What that header counts in a message: 1, or octets.
+        ack_header: The header of a MESSAGE that its ACK repeats.
+        ack_frame: An ACK, up to where that value comes.
+    """
 
     tcp: tuple[str, int]
-    websocket: tuple[str, int]
+    websocket: tuple[str, int] | None
     path: str = "/"
     host: str = "localhost"
     login: str = ""
     passcode: str = ""
+    ack: str = "client-individual"
+    prefetch: str = "prefetch-count"
+    prefetch_unit: int = 1
+    ack_header: bytes = b"ack"
+    ack_frame: bytes = b"ACK\nid:"
+
+    @property
+    def prefetch_is_exact(self) -> bool:
+        """Whether never more messages are under way than were asked for."""
+        return self.prefetch_unit == 1
+
+    def subscription_with(self, prefetch: int) -> list[tuple[str, str]]:
+        """The headers of a subscription that acknowledges each message by itself."""
+        count = str(prefetch * self.prefetch_unit)
+        return [("ack", self.ack), (self.prefetch, count)]
 
     def connect_frame(self) -> bytes:
         """The CONNECT that opens a session here."""
@@ -104,12 +134,32 @@ class Endpoint:
         )
 
 
+def _connect(address: tuple[str, int], timeout: float, source: str) -> socket.socket:
+    """A socket, from an address of its own if one is named."""
+    sock = socket.socket()
+    try:
+        sock.settimeout(timeout)
+        if source:
+            # The port is chosen at connect: one that is free for this pair.
+            sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+            sock.bind((source, 0))
+        sock.connect(address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
 class Client:
     """A connection in its first, blocking phase: CONNECT, SUBSCRIBE, their answers."""
 
-    def __init__(self, endpoint: Endpoint, *, websocket: bool, timeout: float) -> None:
+    def __init__(
+        self, endpoint: Endpoint, *, websocket: bool, timeout: float, source: str = ""
+    ) -> None:
         address = endpoint.websocket if websocket else endpoint.tcp
-        self.socket = socket.create_connection(address, timeout)
+        if address is None:
+            raise BenchError("it has no WebSocket")
+        self.socket = _connect(address, timeout, source)
         self._websocket = websocket
         self._rest = b""
         try:
@@ -165,6 +215,7 @@ class Client:
         self._rest += data
 
     def _upgrade(self, endpoint: Endpoint) -> None:
+        assert endpoint.websocket is not None
         host, port = endpoint.websocket
         self.socket.sendall(
             f"GET {endpoint.path} HTTP/1.1\r\nHost: {host}:{port}\r\n"

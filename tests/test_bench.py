@@ -2,22 +2,28 @@
 
 import json
 import socket
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 
-from bench.__main__ import Cores, main
-from bench.errors import BenchError
+from bench.__main__ import main
+from bench.errors import BenchError, LostError
 from bench.job import Job
 from bench.load import Workers
-from bench.measure import Measure, Round
+from bench.measure import Measure
 from bench.messages import Load
-from bench.peers import Echo, Romp, free_port
-from bench.receiver import AckingSubscriber, Subscriber
-from bench.report import Machine, Report
-from bench.scenarios import SCENARIOS
+from bench.metrics import KIB_EACH, LATENCIES, LOADED, RATE, REQUESTS, SECONDS, UNLOADED
+from bench.peer import free_port
+from bench.peers import CoilMQ, Echo, Romp
+from bench.publisher import Publisher
+from bench.receiver import Receiver
+from bench.run import Cores
+from bench.scenarios import SCENARIOS, Flow, Scenario, chosen
+from bench.subscriber import AckingSubscriber, StampingSubscriber, Subscriber
 from bench.wire import Endpoint, websocket_frame, websocket_payloads
 
 NOWHERE = Endpoint(("127.0.0.1", 0), ("127.0.0.1", 0))
@@ -26,17 +32,26 @@ Sockets: TypeAlias = tuple[socket.socket, socket.socket]
 Spoil: TypeAlias = Callable[[list[bytes]], list[bytes]]
 
 
-def job(scenario: str, count: int, endpoint: Endpoint = NOWHERE) -> Job:
-    return Job(SCENARIOS[scenario], endpoint, "/queue/a", count, timeout=5)
+def flow(name: str) -> Flow:
+    scenario = SCENARIOS[name]
+    assert isinstance(scenario, Flow)
+    return scenario
 
 
-def messages(load: Load, count: int) -> list[bytes]:
+def job(name: str, endpoint: Endpoint = NOWHERE, stall: float = 5) -> Job:
+    scenario = flow(name)
+    names = tuple(f"/queue/{place:05}" for place in range(scenario.destinations))
+    return Job(scenario, endpoint, names, timeout=5, stall=stall)
+
+
+def delivered(load: Load, count: int, publishers: int = 1) -> list[bytes]:
     """What a good broker makes of the load, an ack of its own in each."""
-    sends = load.sends().split(b"\0")[:-1]
+    sends = [load.sends(publisher) for publisher in range(publishers)]
     return [
         b"MESSAGE\nsubscription:0\nack:%d\n" % index
-        + sends[index % load.period].removeprefix(b"SEND\n")
-        + b"\0"
+        + sends[index % publishers][index // publishers % load.period].removeprefix(
+            b"SEND\n"
+        )
         for index in range(count)
     ]
 
@@ -61,6 +76,42 @@ def sockets() -> Iterator[Sockets]:
         yield ours, theirs
 
 
+# The scenarios
+
+
+def test_scenarios_are_chosen_by_either_name_and_by_pattern() -> None:
+    names = [each.name for each in chosen(["ack-*", "100b_1a_1topic_50", "start"])]
+    assert names == ["topic-1-50", "ack-100", "ack-1000", "start"]
+    with pytest.raises(BenchError, match="no scenario is called ack: "):
+        chosen(["start", "ack"])
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=str)
+def test_subscribers_get_all_that_is_sent(scenario: Scenario) -> None:
+    if not isinstance(scenario, Flow) or not scenario.subscribers:
+        return
+    load = Load(
+        tuple(f"{place:05}" for place in range(scenario.destinations)),
+        scenario.body_size,
+        scenario.publishers,
+    )
+    assert load.period % load.rotation == 0
+    sent_to = {
+        load.destination(publisher, index)
+        for publisher in range(scenario.publishers)
+        for index in range(load.rotation)
+    }
+    read_from = {
+        load.destinations[place]
+        for subscriber in range(scenario.subscribers)
+        for place in scenario.subscribed(subscriber)
+    }
+    assert sent_to == read_from == set(load.destinations)
+    count = 3 * scenario.unit
+    every = scenario.subscribers * scenario.share(count)
+    assert every == count * scenario.copies
+
+
 # The octets
 
 
@@ -83,35 +134,79 @@ def test_a_close_or_a_split_message_is_an_error(data: bytes, reason: str) -> Non
         websocket_payloads(data)
 
 
+# The messages
+
+
 @pytest.mark.parametrize("varied", [True, False])
 def test_all_frames_of_a_load_have_one_size_and_a_number(varied: bool) -> None:
-    load = Load("/queue/a", 100, varied)
-    frames = load.sends().split(b"\0")[:-1]
+    load = Load(("/queue/a",), 100, varied=varied)
+    frames = load.sends()
     assert len(frames) == load.period == len(set(frames))
     assert len({len(frame) for frame in frames}) == 1
-    assert frames[7].endswith(b"\n\n00000007" + b"x" * 92)
+    assert frames[7].endswith(b"\n\n0000000700" + b"x" * 90 + b"\0")
     assert (b"\nnumber:00000007\n" in frames[7]) is varied
 
 
+def test_publishers_share_out_destinations_and_say_who_they_are() -> None:
+    load = Load(("/queue/0", "/queue/1", "/queue/2", "/queue/3"), 100, publishers=2)
+    frames = load.sends(1)
+    assert b"\ndestination:/queue/1\n" in frames[0]
+    assert b"\ndestination:/queue/3\n" in frames[1]
+    assert b"\n\n0000000001xx" in frames[0]
+    assert len({len(frame) for frame in frames}) == 1
+
+
 def test_a_load_of_large_bodies_stays_small() -> None:
-    assert len(Load("/queue/a", 256 * 1024).sends()) < 5_000_000
-    with pytest.raises(BenchError, match="9 octets"):
-        Load("/queue/a", 8)
+    assert sum(map(len, Load(("/queue/a",), 256 * 1024).sends())) < 5_000_000
+    with pytest.raises(BenchError, match="12 octets"):
+        Load(("/queue/a",), 11)
 
 
 # The check
 
 
-@pytest.mark.parametrize("step", [1, 7, 1000, 100_000])
-@pytest.mark.parametrize("name", ["queue-1-1", "queue-1-1-varied", "ws-topic-1-50"])
+@pytest.mark.parametrize("step", [1, 2, 7, 1000, 100_000])
+@pytest.mark.parametrize(
+    "name",
+    ["queue-1-1", "queue-1-1-varied", "ws-topic-1-50", "queue-1-1-1k"],
+)
 def test_good_messages_are_counted_and_checked(
     name: str, step: int, sockets: Sockets
 ) -> None:
-    it = job(name, 500)
-    subscriber = Subscriber(sockets[0], it)
-    feed(subscriber, stream(it, messages(it.load, 500)), step)
+    it = job(name)
+    subscriber = Subscriber(sockets[0], it, 500)
+    feed(subscriber, stream(it, delivered(it.load, 500)), step)
     assert subscriber.finished
-    assert subscriber.check(it) > 30
+    assert subscriber.check() > (5 if name.endswith("1k") else 30)
+
+
+@pytest.mark.parametrize("step", [1, 100, 100_000])
+def test_packed_frames_are_counted_and_checked(step: int, sockets: Sockets) -> None:
+    it = job("ws-packed-1-50")
+    frames = delivered(it.load, 1000)
+    # The length of such a WebSocket message has an x and a NUL in its own octets.
+    x_nul = 30720 // len(frames[0])
+    packs = [b"".join(frames[:x_nul]), b"".join(frames[x_nul:])]
+    packs[0] += b"\n" * (30720 - len(packs[0]))
+    subscriber = Subscriber(sockets[0], it, 1000)
+    feed(subscriber, stream(it, packs), step)
+    assert subscriber.count == 1000
+    assert subscriber.check() > 30
+
+
+def test_messages_of_several_publishers_may_come_in_any_mixture(
+    sockets: Sockets,
+) -> None:
+    it = job("topic-10-10")
+    frames = delivered(it.load, 500, publishers=10)
+    subscriber = Subscriber(sockets[0], it, 500)
+    feed(subscriber, stream(it, sorted(frames, key=frames.index)), 1000)
+    assert subscriber.check() > 30
+    frames[3], frames[13] = frames[13], frames[3]
+    subscriber = Subscriber(sockets[0], it, 500)
+    feed(subscriber, stream(it, frames), 1000)
+    with pytest.raises(BenchError, match="out of order"):
+        subscriber.check()
 
 
 SPOILT = [
@@ -120,47 +215,56 @@ SPOILT = [
     pytest.param(lambda frames: [*frames[1:], frames[0]], id="late"),
     pytest.param(lambda frames: [*frames[:-1], frames[0]], id="lost-and-twice"),
     pytest.param(
-        lambda frames: [*frames[:-1], frames[-1].replace(b"xx", b"xy", 1)],
+        lambda frames: [*frames[:-1], frames[-1].replace(b"xxx", b"xyx", 1)],
         id="other-body",
     ),
     pytest.param(
-        lambda frames: [frames[0].replace(b"/a\n", b"/b\n"), *frames[1:]],
+        lambda frames: [frames[0].replace(b"/00000\n", b"/00001\n"), *frames[1:]],
         id="other-destination",
     ),
-    pytest.param(lambda frames: [*frames[:-1], b"ERROR\n\nx\0"], id="error"),
+    pytest.param(lambda frames: [*frames[:-1], b"ERROR\n\nxx\0"], id="error"),
 ]
 
 
 @pytest.mark.parametrize("step", [100, 100_000])
-@pytest.mark.parametrize("name", ["queue-1-1", "ws-topic-1-50"])
+@pytest.mark.parametrize("name", ["queue-1-1", "ws-topic-1-50", "ws-packed-1-50"])
 @pytest.mark.parametrize("spoil", SPOILT)
 def test_wrong_messages_are_an_error(
     name: str, spoil: Spoil, step: int, sockets: Sockets
 ) -> None:
-    it = job(name, 500)
-    subscriber = Subscriber(sockets[0], it)
-    feed(subscriber, stream(it, spoil(messages(it.load, 500))), step)
+    it = job(name)
+    subscriber = Subscriber(sockets[0], it, 500)
+    feed(subscriber, stream(it, spoil(delivered(it.load, 500))), step)
     with pytest.raises(BenchError):
-        subscriber.check(it)
+        subscriber.check()
+
+
+def test_messages_without_their_own_header_are_an_error(sockets: Sockets) -> None:
+    it = job("queue-1-1-varied")
+    frames = [f.replace(b"number:", b"n:", 1) for f in delivered(it.load, 100)]
+    subscriber = Subscriber(sockets[0], it, 100)
+    feed(subscriber, stream(it, frames), 1000)
+    with pytest.raises(BenchError, match="not its own header"):
+        subscriber.check()
 
 
 def test_frames_packed_into_a_websocket_message_are_an_error(sockets: Sockets) -> None:
-    it = job("ws-topic-1-50", 500)
-    subscriber = Subscriber(sockets[0], it)
-    frames = messages(it.load, 500)
+    it = job("ws-topic-1-50")
+    subscriber = Subscriber(sockets[0], it, 500)
+    frames = delivered(it.load, 500)
     packs = [b"".join(frames[start : start + 10]) for start in range(0, 500, 10)]
     feed(subscriber, stream(it, packs), 999)
     with pytest.raises(BenchError, match="not one STOMP frame"):
-        subscriber.check(it)
+        subscriber.check()
 
 
 @pytest.mark.parametrize("step", [1, 100, 1000])
 def test_each_message_is_acknowledged_and_the_last_asks_for_a_receipt(
     step: int, sockets: Sockets
 ) -> None:
-    it = job("ack-100", 200)
-    subscriber = AckingSubscriber(sockets[0], it)
-    feed(subscriber, stream(it, messages(it.load, 200)), step)
+    it = job("ack-100")
+    subscriber = AckingSubscriber(sockets[0], it, 200)
+    feed(subscriber, stream(it, delivered(it.load, 200)), step)
     acks = sockets[1].recv(100_000).split(b"\0")[:-1]
     assert acks == [
         *(b"ACK\nid:%d\n\n" % index for index in range(199)),
@@ -169,23 +273,40 @@ def test_each_message_is_acknowledged_and_the_last_asks_for_a_receipt(
     finished_before = subscriber.finished
     feed(subscriber, b"\nRECEIPT\nreceipt-id:all-acked\n\n\0", step)
     assert (finished_before, subscriber.finished) == (False, True)
-    assert subscriber.check(it) > 30
+    assert subscriber.check() > 30
 
 
 def test_more_messages_than_the_prefetch_count_are_an_error(sockets: Sockets) -> None:
-    it = job("ack-100", 200)
+    it = job("ack-100")
+    octets = stream(it, delivered(it.load, 101))
     with pytest.raises(BenchError, match="prefetch-count"):
-        feed(
-            AckingSubscriber(sockets[0], it),
-            stream(it, messages(it.load, 101)),
-            100_000,
-        )
+        feed(AckingSubscriber(sockets[0], it, 200), octets, 100_000)
+    # Where credit is in octets it cannot be told.
+    in_octets = replace(it, endpoint=replace(NOWHERE, prefetch_unit=400))
+    feed(AckingSubscriber(sockets[0], in_octets, 200), octets, 100_000)
+    headers = in_octets.endpoint.subscription_with(100)
+    assert headers == [("ack", "client-individual"), ("prefetch-count", "40000")]
 
 
 def test_a_frame_that_is_no_message_is_an_error(sockets: Sockets) -> None:
-    it = job("ack-100", 200)
+    it = job("ack-100")
     with pytest.raises(BenchError, match="not only messages"):
-        feed(AckingSubscriber(sockets[0], it), b"ERROR\nmessage:no\n\n\0", 100)
+        feed(AckingSubscriber(sockets[0], it, 9), b"ERROR\nmessage:no\n\n\0", 100)
+
+
+def test_latency_counts_from_when_a_message_was_to_be_sent(
+    sockets: Sockets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = job("queue-1-1")
+    subscriber = StampingSubscriber(sockets[0], it, 3)
+    octets = stream(it, delivered(it.load, 3))
+    third = len(octets) // 3
+    # A stall of a second: the message that had to wait says so.
+    for now, read in ((10.0, octets[:third]), (11.1, octets[third:])):
+        monkeypatch.setattr("time.monotonic", lambda now=now: now)
+        feed(subscriber, read, 100_000)
+    latencies = subscriber.latencies(epoch=10.0, rate=10)
+    assert latencies == pytest.approx([0.0, 1.0, 0.9])
 
 
 # The processes
@@ -197,78 +318,202 @@ def echo() -> Iterator[Echo]:
         yield peer
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
-def test_a_round_ends_with_its_figures(name: str, echo: Echo) -> None:
-    figures = Measure(echo).counted(SCENARIOS[name], 300)
-    assert figures.deliveries == 300 * SCENARIOS[name].copies
-    assert figures.checked > 0
-    assert figures.rate > 0
-    assert figures.memory > 0
+ROUNDS = [
+    *(
+        (name, 100, {RATE})
+        for name in (
+            "topic-1-0",
+            "topic-1-10",
+            "topic-10-10",
+            "queue-10x1-1",
+            "ack-100",
+            "queue-1-1-256k",
+            "queue-1-1-receipt",
+            "ws-topic-1-0",
+            "ws-topic-1-10",
+            "ws-packed-1-10",
+            "destinations-100",
+            "connections-10",
+        )
+    ),
+    ("queue-load-unload", 300, {LOADED, UNLOADED}),
+    ("request-10", 100, {REQUESTS, *LATENCIES}),
+    ("latency-1000", 100, {*LATENCIES}),
+    ("idle-tcp-10000", 20, {KIB_EACH}),
+    ("idle-ws-5000", 20, {KIB_EACH}),
+    ("start", 0, {SECONDS}),
+]
+
+
+@pytest.mark.parametrize(("name", "count", "metrics"), ROUNDS)
+def test_a_round_ends_with_its_figures(
+    name: str, count: int, metrics: set[object], echo: Echo
+) -> None:
+    figures = Measure(echo).counted(SCENARIOS[name], count)
+    assert figures.figures.keys() == metrics
+    assert figures.messages == count
+    if metrics != {KIB_EACH}:
+        assert min(figures.figures.values()) > 0
+    assert figures.checked > 0 or name in ("topic-1-0", "ws-topic-1-0", "start")
+
+
+def test_a_peer_may_pack() -> None:
+    with Echo(packed=True) as peer:
+        measure = Measure(peer)
+        assert measure.counted(SCENARIOS["ws-packed-1-10"], 100).checked > 0
+        with pytest.raises(BenchError):
+            measure.counted(SCENARIOS["ws-topic-1-1"], 300)
 
 
 def test_a_broker_that_ends_fails_the_round() -> None:
-    with Echo() as peer, Workers(job("topic-1-50", 100, peer.endpoint)) as workers:
+    with (
+        Echo() as peer,
+        Workers(
+            job("topic-1-50", peer.endpoint), [(Receiver, 1), (Publisher, 1)]
+        ) as workers,
+    ):
         peer.stop()
         with pytest.raises(BenchError, match=r"closed|reset|pipe"):
-            workers.run()
+            workers.run(100)
         with pytest.raises(BenchError, match="echo has ended"):
             peer.cpu()
 
 
+class LossyEcho(Echo):
+    """Forgets what comes from the third read on."""
+
+    code = """
+import sys
+from bench.echo import Echo
+
+class Lossy(Echo):
+    reads = 0
+
+    def _deliver(self, destination, frames):
+        self.reads += 1
+        if self.reads < 3:
+            super()._deliver(destination, frames)
+
+Lossy(int(sys.argv[1]), int(sys.argv[2])).run()
+"""
+
+    def _start(self) -> None:
+        assert self.endpoint.websocket is not None
+        ports = str(self.endpoint.tcp[1]), str(self.endpoint.websocket[1])
+        self._run([sys.executable, "-c", self.code, *ports], {"PYTHONPATH": "."})
+
+
+def test_a_broker_that_loses_messages_has_no_figure() -> None:
+    with LossyEcho() as peer:
+        it = job("queue-1-1", peer.endpoint, stall=0.2)
+        with (
+            Workers(it, [(Receiver, 1), (Publisher, 1)]) as workers,
+            pytest.raises(LostError, match=r"of 2,\d+ messages did not arrive"),
+        ):
+            workers.run(10_000)
+
+
 def test_a_broker_that_is_not_there_fails() -> None:
     there = ("127.0.0.1", free_port())
-    it = job("queue-1-1", 100, Endpoint(there, there))
-    with pytest.raises(BenchError, match="refused"), Workers(it):
+    it = job("queue-1-1", Endpoint(there, there))
+    with pytest.raises(BenchError, match="refused"), Workers(it, [(Receiver, 1)]):
         pass  # pragma: no cover  # it does not get here
 
 
+def test_a_peer_without_websocket_is_not_asked_for_it() -> None:
+    peer = CoilMQ()
+    assert peer.refusal(SCENARIOS["ws-topic-1-1"]) == "it has no WebSocket"
+    assert peer.refusal(SCENARIOS["topic-1-1"]) == ""
+    peer.discard()
+
+
 def test_our_broker_runs_with_the_config_of_the_bench() -> None:
-    pytest.importorskip("romp_asgi.cli")
     with Romp() as peer:
         figures = Measure(peer).counted(SCENARIOS["ack-100"], 300)
-    assert figures.deliveries == 300
+    assert figures.messages == 300
+    assert 0 < peer.started_in < 30
 
 
-# The report
+# The command
 
 
-def test_the_report_compares_medians_and_leaves_out_what_failed() -> None:
-    report = Report(Machine.here("nothing pinned"), list(SCENARIOS.values())[:2])
-    for peer in ("romp", "rabbitmq", "echo"):
-        report.versions[peer] = "1.0"
-        for seconds in (1.0, 2.0, 30.0):
-            figures = Round(100, 100_000, seconds, 0.5, 1.0, 1, 1)
-            report.result("queue-1-1", peer).rounds.append(figures)
-    failed_before = report.failed
-    report.result("queue-1-1-varied", "romp").failures.append("time is up")
-    report.result("queue-1-1", "rabbitmq").rounds[1:] = []
-    assert (failed_before, report.failed) == (False, True)
-    assert report.table().splitlines() == [
-        "| deliveries/s     |   romp | rabbitmq |   echo | romp : rabbitmq |",
-        "| ---------------- | -----: | -------: | -----: | --------------: |",
-        "| queue-1-1        | 50,000 |  100,000 | 50,000 |             0.5 |",
-        "| queue-1-1-varied | failed |        - |      - |               - |",
-    ]
-
-
-def test_the_command_prints_a_table_and_writes_json(
+def test_the_command_prints_tables_and_writes_json_and_results(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = tmp_path / "figures.json"
-    options = ["--quick", "--seconds", "0.05", "--scenario", "queue-1-1"]
-    assert main([*options, "--peer", "echo", "--json", str(file)]) == 0
-    assert "| queue-1-1    |" in capsys.readouterr().out
-    figures = json.loads(file.read_text())
-    assert figures["versions"] == {"echo": "echo"}
-    assert figures["scenarios"]["queue-1-1"]["echo"]["median"] > 0
+    json_file, page = tmp_path / "figures.json", tmp_path / "RESULTS.md"
+    options = ["--quick", "--seconds", "0.05", "--peer", "echo", "--peer", "romp"]
+    options += ["--scenario", "queue-1-1", "--scenario", "start"]
+    assert main([*options, "--json", str(json_file), "--results", str(page)]) == 0
+    printed = capsys.readouterr().out
+    assert "| queue-1-1 | deliveries/s |" in printed
+    assert "queue: the load's own ceiling is " in printed
+    figures = json.loads(json_file.read_text())
+    assert figures["versions"].keys() == {"echo", "romp"}
+    row = figures["scenarios"]["queue-1-1"]["peers"]
+    assert row["romp"]["median"]["deliveries/s"] > 0
+    assert row["romp"]["rounds"][0]["checked"] > 0
+    assert "![start](results/start.svg)" in page.read_text()
+    assert {each.name for each in (tmp_path / "results").iterdir()} == {
+        "queue-1-1.svg",
+        "start.svg",
+    }
+
+
+def test_what_is_not_known_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--scenario", "no-such-*"]) == 2
+    assert "no scenario is called no-such-*" in capsys.readouterr().err
+
+
+def test_scenarios_and_peers_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--list"]) == 0
+    assert main(["--peers"]) == 0
+    printed = capsys.readouterr().out
+    assert "100b_1a_1topic_50" in printed
+    assert "echo           here" in printed
 
 
 def test_a_broker_that_does_not_start_is_told_and_fails_the_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(Echo, "_start", lambda peer: peer._run(["false"]))
-    assert main(["--quick", "--peer", "echo"]) == 1
+    options = ["--quick", "--peer", "echo", "--scenario", "queue-1-1"]
+    assert main(options) == 1
     assert "FAILED: echo does not start" in capsys.readouterr().out
+
+
+def test_after_a_failure_the_next_scenario_has_a_new_broker(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts = []
+    start = Echo._start
+
+    def counted_start(peer: Echo) -> None:
+        starts.append(peer)
+        start(peer)
+
+    monkeypatch.setattr(Echo, "_start", counted_start)
+    timed = Measure.timed
+
+    def failing(measure: Measure, scenario: Scenario, seconds: float) -> object:
+        if scenario.name == "topic-1-0":
+            raise LostError(1, 100)
+        return timed(measure, scenario, seconds)
+
+    monkeypatch.setattr(Measure, "timed", failing)
+    options = ["--rounds", "1", "--seconds", "0.05", "--peer", "echo"]
+    assert main([*options, "--scenario", "topic-1-[01]"]) == 1
+    assert len(starts) == 2
+    printed = capsys.readouterr().out
+    assert "topic-1-0          echo          FAILED: 1 of 100 messages" in printed
+    assert "| topic-1-0 | deliveries/s |     loses |" in printed
+
+
+def test_what_is_not_reached_in_time_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.__main__._QUICK_BUDGET", 0.5)
+    assert main(["--quick", "--peer", "echo", "--scenario", "queue-1-1"]) == 0
+    assert "queue-1-1, echo: there was no time for it" in capsys.readouterr().out
 
 
 def test_broker_and_load_have_cores_of_their_own() -> None:

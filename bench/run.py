@@ -1,0 +1,129 @@
+"""A run: which broker, on which cores, goes through which scenarios."""
+
+import os
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from bench.errors import BenchError, LostError
+from bench.measure import Measure
+from bench.peer import Peer
+from bench.report import Report, round_line
+from bench.scenarios import Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """Which cores the broker gets and which the load; none named for any."""
+
+    broker: frozenset[int] = frozenset()
+    load: frozenset[int] = frozenset()
+
+    @classmethod
+    def pinned(cls) -> "Cores":
+        """The broker on the first core, the load on the others, where there are two."""
+        if not hasattr(os, "sched_getaffinity"):
+            return cls()
+        first, *others = sorted(os.sched_getaffinity(0))
+        return cls(frozenset({first}), frozenset(others)) if others else cls()
+
+    def __str__(self) -> str:
+        if not self.broker:
+            return "nothing pinned"
+        broker, load = (
+            ", ".join(map(str, sorted(c))) for c in (self.broker, self.load)
+        )
+        return f"broker pinned to {broker}, load to {load}"
+
+
+class Run:
+    """What goes on in all rounds: failures are told, then it goes on.
+
+    Args:
+        report: Where the figures go.
+        cores: Who runs where.
+        seconds: Length of a round.
+        timeout: Seconds until a run is given up; None for the scenario's own.
+        budget: Seconds for all; what is not reached by then has no figure.
+    """
+
+    def __init__(
+        self,
+        report: Report,
+        cores: Cores,
+        seconds: float,
+        timeout: float | None = None,
+        budget: float | None = None,
+    ) -> None:
+        self._report = report
+        self._cores = cores
+        self._seconds = seconds
+        self._timeout = timeout
+        self._deadline = None if budget is None else time.monotonic() + budget
+
+    def peer(self, kind: type[Peer], scenarios: Sequence[Scenario]) -> None:
+        """Each scenario once, with a peer; by turns where it needs a broker of its own.
+
+        Those that use its memory or its start come to one that has done nothing before.
+        """
+        common = [s for s in scenarios if not s.alone and not s.packed]
+        packed = [s for s in scenarios if not s.alone and s.packed]
+        groups = [common, packed, *([s] for s in scenarios if s.alone)]
+        for group in groups:
+            while group:
+                group = self._with_one_broker(kind, group)
+
+    def _with_one_broker(
+        self, kind: type[Peer], scenarios: Sequence[Scenario]
+    ) -> list[Scenario]:
+        """Go through them, up to the first that fails.
+
+        Returns:
+            The others: a broker that failed once is not trusted again.
+        """
+        waiting = list(scenarios)
+        with ExitStack() as stack:
+            peer = kind(self._cores.broker, packed=scenarios[0].packed)
+            for scenario in scenarios:
+                refusal = peer.refusal(scenario)
+                if not refusal and (left := self._left()) is not None and left < 1:
+                    refusal = "there was no time for it"
+                if refusal:
+                    self._report.result(scenario.name, kind.name).absent = refusal
+                    waiting.remove(scenario)
+            if not waiting:
+                peer.discard()
+                return []
+            try:
+                stack.enter_context(peer)
+            except BenchError as exc:
+                self._report.broken.append(str(exc))
+                print(f"FAILED: {exc}", flush=True)
+                return []
+            self._report.versions[peer.name] = peer.version
+            for scenario in list(waiting):
+                waiting.remove(scenario)
+                if not self._measured(peer, scenario):
+                    break
+        return waiting
+
+    def _measured(self, peer: Peer, scenario: Scenario) -> bool:
+        """Measure a scenario; whether it went well."""
+        result = self._report.result(scenario.name, peer.name)
+        timeouts = [t for t in (self._timeout, self._left()) if t is not None]
+        measure = Measure(peer, self._cores.load, min(timeouts, default=None))
+        try:
+            figures = measure.timed(scenario, self._seconds)
+        except (BenchError, OSError) as exc:
+            result.failures.append(str(exc))
+            result.lost |= isinstance(exc, LostError)
+            print(f"{scenario.name:<18} {peer.name:<13} FAILED: {exc}")
+            print(f"{peer.name} has printed:\n{peer.output()}", flush=True)
+            return False
+        result.rounds.append(figures)
+        print(round_line(scenario, peer.name, figures), flush=True)
+        return True
+
+    def _left(self) -> float | None:
+        return None if self._deadline is None else self._deadline - time.monotonic()

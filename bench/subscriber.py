@@ -1,0 +1,175 @@
+"""One connection that is subscribed: what it counts, keeps, checks and answers."""
+
+import re
+import socket
+import time
+from contextlib import suppress
+
+from bench.errors import BenchError, LostError
+from bench.job import Job
+from bench.messages import BODY_END, Sample
+from bench.scenarios import Flow, Traffic
+
+_SAMPLES = 16  # per subscriber, spread over the run; and its first and last octets
+_ALL_SAMPLES = 1000  # per process; with many subscribers each has fewer, two at least
+_SAMPLE = 4096  # bytes, and two messages at the least
+_LAST = 10  # messages from the end where the last one starts
+
+
+class Subscriber:
+    """One connection that is subscribed: counts the messages that end, keeps samples.
+
+    Attributes:
+        count: Messages that have come.
+        expected: How many are to come.
+        unsent: What the socket has not taken yet.
+
+    A message ends with NUL. The header of a WebSocket frame may hold a NUL too, so
+    there the last octets of the body count with it.
+    """
+
+    def __init__(self, sock: socket.socket, job: Job, expected: int) -> None:
+        scenario = job.scenario
+        assert isinstance(scenario, Traffic)
+        self.socket = sock
+        self.count = 0
+        self.unsent = b""
+        self._job = job
+        self.expected = expected
+        self._terminator = BODY_END + b"\0" if scenario.websocket else b"\0"
+        self._tail = b""  # what may be the begin of a terminator
+        self._samples: list[Sample] = []
+        self._sample_size = max(_SAMPLE, 2 * job.load.body_size + 1024)
+        samples = _ALL_SAMPLES // max(1, scenario.subscribers)
+        self._sample_every = expected // max(2, min(_SAMPLES, samples))
+        self._next_sample = 0
+        self._last_sample = max(0, expected - _LAST)
+
+    @property
+    def finished(self) -> bool:
+        """All is here (what is too much, too)."""
+        return self.count >= self.expected
+
+    def received(self, data: bytearray, size: int) -> None:
+        """Take the first `size` octets of `data`."""
+        before = self.count
+        if self._tail:
+            # A terminator that came with two reads, or three.
+            seam = self._tail + data[: min(size, 2)]
+            before += seam.count(self._terminator)
+        self.count = before + data.count(self._terminator, 0, size)
+        if len(self._terminator) > 1:
+            self._tail = (self._tail + data[max(0, size - 2) : size])[-2:]
+        self._sample(before, data, size)
+
+    def send(self) -> None:
+        """Send what is unsent, as far as the socket takes it."""
+        if self.unsent:
+            with suppress(BlockingIOError):
+                self.unsent = self.unsent[self.socket.send(self.unsent) :]
+
+    def check(self) -> int:
+        """Check the count, and the samples.
+
+        Returns:
+            How many messages were compared.
+        """
+        if self.count < self.expected:
+            raise LostError(self.expected - self.count, self.expected)
+        if self.count > self.expected:
+            raise BenchError(f"{self.count:,} messages for {self.expected:,}")
+        load, scenario = self._job.load, self._job.scenario
+        checked = sum(
+            sample.check(load, websocket=scenario.websocket, packed=scenario.packed)
+            for sample in self._samples
+        )
+        if not checked:
+            raise BenchError("no message to check in the samples")
+        return checked
+
+    def _sample(self, before: int, data: bytearray, size: int) -> None:
+        """Keep pieces, over as many reads as it takes, and the end in any case."""
+        if before >= self._next_sample:
+            self._samples.append(Sample(before, bytearray(), not self._samples))
+            self._next_sample = self.count + self._sample_every
+            if before < self._last_sample:
+                self._next_sample = min(self._next_sample, self._last_sample)
+        piece = self._samples[-1].data
+        if len(piece) < self._sample_size:
+            piece += data[: min(size, self._sample_size - len(piece))]
+        if self.count >= self.expected:
+            end = data[max(0, size - _SAMPLE) : size]
+            before = self.count - end.count(self._terminator)
+            self._samples.append(Sample(before, end, whole=False))
+
+
+class AckingSubscriber(Subscriber):
+    """A client-individual subscription: an ACK for each message.
+
+    Those for a read go out in one write. The last one asks for a receipt: when that is
+    here, the broker is done.
+    """
+
+    def __init__(self, sock: socket.socket, job: Job, expected: int) -> None:
+        super().__init__(sock, job, expected)
+        assert isinstance(job.scenario, Flow)
+        self._prefetch = job.scenario.prefetch or 0
+        self._id = re.compile(rb"\n%b:([^\r\n]+)" % job.endpoint.ack_header)
+        self._ack = job.endpoint.ack_frame
+        self._rest = b""
+        self._receipt = False
+
+    @property
+    def finished(self) -> bool:
+        """All is here, acknowledged, and the broker has said so."""
+        return self._receipt
+
+    def received(self, data: bytearray, size: int) -> None:
+        """Take the first `size` octets of `data`, and acknowledge what is whole."""
+        frames = bytearray(self._rest + data[:size])
+        end = frames.rfind(0) + 1
+        self._rest = bytes(frames[end:])
+        if not end:
+            return
+        if self.count >= self.expected:
+            self._receipt = b"RECEIPT\n" in frames
+            return
+        ids = self._id.findall(frames, 0, end)
+        # All before these had been acknowledged.
+        if self._job.endpoint.prefetch_is_exact and len(ids) > self._prefetch:
+            raise BenchError(f"{len(ids)} messages, prefetch-count is {self._prefetch}")
+        before = self.count
+        super().received(frames, end)
+        if self.count - before != len(ids):
+            raise BenchError(f"not only messages: {bytes(frames[:1000])!r}")
+        acks = self._ack + (b"\n\n\0" + self._ack).join(ids) + b"\n\n\0"
+        if self.count >= self.expected:
+            acks = acks.removesuffix(b"\n\0") + b"receipt:all-acked\n\n\0"
+        self.unsent += acks
+        self.send()
+
+
+class StampingSubscriber(Subscriber):
+    """Notes when each message came, to compare with when it was to be sent."""
+
+    def __init__(self, sock: socket.socket, job: Job, expected: int) -> None:
+        super().__init__(sock, job, expected)
+        self._stamps: list[tuple[int, float]] = []  # how many had come, and when
+
+    def received(self, data: bytearray, size: int) -> None:
+        """Take the first `size` octets of `data`."""
+        now = time.monotonic()
+        super().received(data, size)
+        self._stamps.append((self.count, now))
+
+    def latencies(self, epoch: float, rate: float) -> list[float]:
+        """Seconds from when each message was to be sent until it came.
+
+        Args:
+            epoch: When the first was to be sent.
+            rate: Messages a second.
+        """
+        found: list[float] = []
+        for count, at in self._stamps:
+            found += [at - epoch - index / rate for index in range(len(found), count)]
+        return found

@@ -1,0 +1,108 @@
+"""The work whose instructions are counted: the pure core, and nothing else.
+
+SEND frames are parsed, routed to a queue, to a topic with ten subscribers, and to a
+queue whose subscriber acknowledges each message; the ACK frames are parsed, too. What
+subscribers are given goes nowhere.
+
+    python -m bench.workload ROUNDS
+
+Each round is 100 messages. Nothing here may change without a new baseline.
+"""
+
+import sys
+from pathlib import Path
+
+import romp_asgi.broker.broker
+from romp_asgi.broker.broker import Broker, BrokerLimits
+from romp_asgi.broker.client import Client
+from romp_asgi.broker.message import Message
+from romp_asgi.broker.policy import Kind, Policy
+from romp_asgi.errors import PeerError
+from romp_asgi.stomp.parser import Limits, Parser
+from romp_asgi.stomp.spec import DESTINATION, ID, AckMode, Command
+
+MESSAGES_PER_ROUND = 100
+_TOPIC_SUBSCRIBERS = 10
+_READ = 16 * 1024
+_BODY = b"x" * 100
+
+
+class _Sink:
+    """A receiver that takes everything, and remembers what is to be acknowledged."""
+
+    def __init__(self) -> None:
+        self.tags: list[int] = []
+
+    def deliver(self, message: Message, tag: int, redelivered: bool) -> bool:
+        if tag:
+            self.tags.append(tag)
+        return True
+
+    def overrun(self) -> bool:
+        return False
+
+    def cut_off(self, error: PeerError) -> None:
+        raise AssertionError(error)
+
+
+class Workload:
+    """A broker with its clients, to be put through rounds."""
+
+    def __init__(self) -> None:
+        self._broker = Broker(
+            {
+                "/queue/**": Policy(Kind.QUEUE, max_messages=1000),
+                "/topic/**": Policy(Kind.TOPIC),
+            },
+            BrokerLimits(),
+        )
+        self._sender, self._acker = Client(), Client()
+        self._sink = _Sink()
+        self._sends, self._acks = Parser(Limits()), Parser(Limits())
+        for number in range(_TOPIC_SUBSCRIBERS):
+            self._broker.subscribe(Client(), str(number), "/topic/a", _Sink())
+        self._broker.subscribe(Client(), "0", "/queue/a", _Sink())
+        self._broker.subscribe(
+            self._acker, "0", "/queue/b", self._sink, AckMode.CLIENT_INDIVIDUAL
+        )
+        self._octets = b"".join(_send(index) for index in range(MESSAGES_PER_ROUND))
+
+    def round(self) -> None:
+        """Send each message, and acknowledge what wants it."""
+        for start in range(0, len(self._octets), _READ):
+            self._sends.receive_data(self._octets[start : start + _READ])
+            for frame in self._sends.frames():
+                destination = frame.headers[DESTINATION]
+                message = Message(destination, frame.headers, frame.body)
+                self._broker.send(self._sender, message, 0.0)
+        self._acks.receive_data(
+            b"".join(b"ACK\nid:%d\n\n\0" % tag for tag in self._sink.tags)
+        )
+        self._sink.tags.clear()
+        for frame in self._acks.frames():
+            assert frame.command is Command.ACK
+            self._broker.acknowledge(self._acker, int(frame.headers[ID]), 0.0)
+
+
+def is_compiled() -> bool:
+    """Whether the core that is counted is machine code."""
+    return Path(romp_asgi.broker.broker.__file__).suffix != ".py"
+
+
+def _send(index: int) -> bytes:
+    """A SEND frame; every tenth has a header that none of the last had."""
+    destination = (b"/queue/a", b"/topic/a", b"/queue/a", b"/queue/b")[index % 4]
+    number = b"number:%08d\n" % index if index % 10 == 0 else b""
+    return b"SEND\ndestination:%b\n%bcontent-length:%d\n\n%b\0" % (
+        destination,
+        number,
+        len(_BODY),
+        _BODY,
+    )
+
+
+if __name__ == "__main__":
+    workload = Workload()
+    for _ in range(int(sys.argv[1])):
+        workload.round()
+    print("compiled" if is_compiled() else "pure")
