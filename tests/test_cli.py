@@ -50,6 +50,29 @@ def test_check_prints_what_a_file_makes(tmp_path: Path) -> None:
     assert "/queue/a  queue overflow=block" in output
 
 
+def test_check_prints_plug_ins_and_links(tmp_path: Path) -> None:
+    file = tmp_path / "romp.toml"
+    file.write_text(
+        'plugins = ["mine:install"]\n'
+        '[downstreams.edge]\naddress = "edge.test:61614"\n'
+        'destinations = ["/queue/a", "/topic/b"]\n'
+        'local_destinations = ["/queue/x", "/queue/y"]\n'
+        '[downstreams.other]\ndestinations = ["/queue/a"]\npasscode = "hush"\n'
+        "[downstreams.idle]\n"
+    )
+    code, output = run("check", str(file))
+    assert code == 0
+    assert "\nPlug-ins\n  mine:install\n" in output
+    assert output.endswith(
+        "\nDownstreams\n"
+        "  edge  edge.test:61614  /queue/a → /queue/x\n"
+        "  edge  edge.test:61614  /topic/b → /queue/y\n"
+        "  other  127.0.0.1:61614  /queue/a → /queue/a\n"
+    )
+    assert "[downstreams.idle] destinations: none are named" in output
+    assert "hush" not in output
+
+
 def test_check_without_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ROMP_CONF", raising=False)

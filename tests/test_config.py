@@ -902,6 +902,10 @@ def test_origins(text: str | None, origins: set[str] | None) -> None:
             None,
         ),
         (
+            {"downstreams": {"a": {}}},
+            "[downstreams.a] destinations: none are named: the link takes nothing",
+        ),
+        (
             {"enable_console": True, "secret": "at least 12 characters"},
             "enable_console: no effect without login and passcode, or a user_file",
         ),

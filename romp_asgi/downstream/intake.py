@@ -85,6 +85,12 @@ class Intake:
         self._waiting[receipt] = message, destination
         self._give(receipt)
 
+    def tell(self, what: str, why: str) -> None:
+        """Log once a visit; how often it was so is counted."""
+        if (what, why) not in self._told and len(self._told) < _MAX_TOLD:
+            self._told.add((what, why))
+            logger.warning("downstream %s: %s: %s", self._name, what, why)
+
     def flush(self) -> None:
         """Hear what the session has to say so far."""
         if self._inlet is not None:
@@ -146,14 +152,14 @@ class Intake:
         self._has_answered = True
         message, destination = self._waiting[receipt]
         if error in _PASSING:
-            self._tell(f"a message for {destination} has to wait", words(frame))
+            self.tell(f"a message for {destination} has to wait", words(frame))
             self._hold_back()
             return
         del self._waiting[receipt]
         self._given.discard(receipt)
         is_taken = error is None or error == NotLogged.ACCEPTED
         if not is_taken:
-            self._tell(f"a message for {destination} was refused", words(frame))
+            self.tell(f"a message for {destination} was refused", words(frame))
         self._visit.settle(message, is_taken=is_taken)
 
     def _hold_back(self) -> None:
@@ -190,12 +196,6 @@ class Intake:
             self.is_free.clear()
         else:
             self.is_free.set()
-
-    def _tell(self, what: str, why: str) -> None:
-        """Log once a visit; how often it was so is counted."""
-        if (what, why) not in self._told and len(self._told) < _MAX_TOLD:
-            self._told.add((what, why))
-            logger.warning("downstream %s: %s: %s", self._name, what, why)
 
 
 def words(frame: Frame) -> str:

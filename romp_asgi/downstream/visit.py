@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -98,10 +99,8 @@ class Visit:
         """
         config = self._config
         host, port = _split(config.address)
-        async with asyncio.timeout(TIMEOUT):
-            self._reader, self._writer = await asyncio.open_connection(
-                host, port, ssl=tls_context(config) if config.tls else None
-            )
+        tls = tls_context(config) if config.tls else None
+        self._reader, self._writer = await _dial(host, port, tls)
         try:
             async with asyncio.timeout(TIMEOUT):
                 rest = await self._log_in(config.host or host)
@@ -190,7 +189,11 @@ class Visit:
         for frame in frames:
             if frame.command is Command.MESSAGE:
                 self._up()
-                self._intake.take(frame, self._local(frame))
+                local = self._local(frame)
+                if local is None:
+                    self._refuse(frame)
+                else:
+                    self._intake.take(frame, local)
             elif frame.command is Command.RECEIPT:
                 self._up()
             elif frame.command is Command.ERROR:
@@ -202,13 +205,24 @@ class Visit:
             self._is_up = True
             self._watcher.came_up()
 
-    def _local(self, message: Frame) -> str:
-        """What the destination of a message is called here."""
+    def _local(self, message: Frame) -> str | None:
+        """What the destination of a message is called here; None if it is not linked.
+
+        The edge server does not choose: it is the one that outsiders reach.
+        """
         local = self._ids.get(message.headers.get(spec.SUBSCRIPTION, ""))
         if local is None:
-            destination = message.headers.get(spec.DESTINATION, "")
-            local = self._names.get(destination, destination)
+            local = self._names.get(message.headers.get(spec.DESTINATION, ""))
         return local
+
+    def _refuse(self, message: Frame) -> None:
+        """Refuse what comes without our having subscribed to it."""
+        destination = message.headers.get(spec.DESTINATION, "")
+        name = repr(destination[:200])[1:-1]
+        self._intake.tell(
+            f"a message for {name} was refused", "it is of no subscription"
+        )
+        self.settle(message, is_taken=False)
 
     # What the intake tells
 
@@ -249,6 +263,35 @@ def tls_context(config: DownstreamConfig) -> ssl.SSLContext:
         OSError: if there is no such file, or nothing of use in it.
     """
     return ssl.create_default_context(cafile=config.tls_ca_file)
+
+
+async def _dial(
+    host: str, port: int, tls: ssl.SSLContext | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to the first address of a name that answers.
+
+    Each has its time, so that one that is silent is not in the way of the others.
+
+    Raises:
+        OSError, TimeoutError: if none does, why the last one did not.
+    """
+    async with asyncio.timeout(TIMEOUT):
+        found = await asyncio.get_running_loop().getaddrinfo(
+            host, port, type=socket.SOCK_STREAM
+        )
+    error: OSError | None = None
+    for address in dict.fromkeys(str(info[4][0]) for info in found):
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                return await asyncio.open_connection(
+                    address,
+                    port,
+                    ssl=tls,
+                    server_hostname=host if tls is not None else None,
+                )
+        except OSError as exc:
+            error = exc
+    raise error or OSError(f"{host} has no address")
 
 
 def _split(address: str) -> tuple[str, int]:

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import re
 import socket
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,73 @@ async def test_an_edge_of_ipv6() -> None:
             await until(lambda: state(here).is_connected)
 
 
+async def test_an_address_that_is_silent_is_not_in_the_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A name often has one of IPv6 that leads nowhere."""
+    monkeypatch.setattr(visit, "TIMEOUT", 0.1)
+    loop = asyncio.get_running_loop()
+
+    async def play(edge: FakeEdge) -> None:
+        await edge.welcome()
+        await edge.end()
+
+    async with playing(play) as address:
+        port = int(address.rpartition(":")[2])
+
+        async def look_up(host: str, port: int, **more: Any) -> list[Any]:
+            kind = socket.AF_INET, socket.SOCK_STREAM, 6, ""
+            hosts = "127.0.0.2", "127.0.0.3", "127.0.0.1"
+            return [(*kind, (each, port)) for each in hosts]
+
+        with silent("127.0.0.2", port), monkeypatch.context() as patch:
+            patch.setattr(loop, "getaddrinfo", look_up)
+            here = server(f"edge.test:{port}")
+            async with here.lifespan():
+                await until(lambda: state(here).is_connected)
+                assert state(here).error == ""
+
+
+@contextmanager
+def silent(host: str, port: int) -> Iterator[None]:
+    """An address where nobody answers: those who wait at it are too many already."""
+    with socket.socket() as listener, ExitStack() as waiting:
+        listener.bind((host, port))
+        listener.listen(0)
+        for _ in range(4):
+            client = waiting.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex((host, port))
+        yield
+
+
+async def test_an_edge_writes_only_where_it_is_linked_to(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Outsiders reach it, so it may be theirs."""
+    answers: list[str] = []
+    secret = message(1).replace("link-0", "mine").replace("/queue/a", "/queue/secret")
+
+    async def play(edge: FakeEdge) -> None:
+        await edge.welcome()
+        edge.send(secret, secret, message(2))
+        answers.extend([await edge.frame() for _ in range(3)])
+        await edge.end()
+
+    async with playing(play) as address:
+        here = server(address)
+        async with here.lifespan(), here.subscribe("/queue/a") as messages:
+            assert (await anext(messages)).headers["orig-id"] == "m-2"
+            await until(lambda: state(here).messages == 1)
+            assert state(here).refused == 2
+            assert "/queue/secret" not in here._hub.broker.destinations
+    assert sorted(answers) == [
+        "ACK\nid:a-2\n\n",
+        *["NACK\nid:a-1\nrequeue:false\n\n"] * 2,
+    ]
+    assert records(caplog, "a message for /queue/secret was refused: it is of no") == 1
+
+
 #: What an edge of STOMP 1.0 sends: to which queue, and the body.
 MESSAGES = (("b", "B"), ("a", "A"), ("a", "!"), ("b", "C"))
 
@@ -170,8 +238,13 @@ async def test_an_edge_of_stomp_1_0() -> None:
     ]
 
 
-async def test_an_edge_may_send_more_than_is_allowed_here() -> None:
+async def test_an_edge_may_send_more_than_is_allowed_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Only what is too much by far ends the link; the rest costs the message."""
+    # A second visit would count the same messages again.
+    monkeypatch.setattr(link, "FIRST_WAIT", 1000.0)
+    monkeypatch.setattr(link, "LONGEST_WAIT", 1000.0)
     answers: list[str] = []
     many = "".join(f"h{number}:{number}\n" for number in range(100))
     line = f"long:{'x' * 10_000}\n"
