@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from bench.errors import BenchError, LostError
@@ -118,8 +118,10 @@ class Run:
         measure = Measure(peer, self._cores.load, self._timeout)
         for name in _WARM_UP:
             if not peer.refusal(SCENARIOS[name]):
-                with suppress(BenchError, OSError):
+                try:
                     measure.timed(SCENARIOS[name], self._seconds)
+                except (BenchError, OSError) as exc:
+                    print(f"{name:<18} {peer.name:<13} warming up: {exc}", flush=True)
 
     def _measured(self, peer: Peer, scenario: Scenario) -> bool:
         """Measure a scenario; whether it went well."""
