@@ -51,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     scenarios = chosen(options.scenario or (QUICK if options.quick else ["*"]))
+    for file in (options.json, options.results):
+        if file:  # sooner than at the end
+            file.parent.mkdir(parents=True, exist_ok=True)
     _raise_file_limit()
     cores = Cores() if options.no_pin else Cores.pinned()
     report = Report(Machine.here(str(cores)), scenarios)
@@ -120,7 +123,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, help="default: 3, with --quick 1")
     parser.add_argument(
-        "--seconds", type=float, help="length of a round; default: 3, with --quick 0.5"
+        "--seconds", type=float, help="length of a round; default: 3, with --quick 1"
     )
     parser.add_argument(
         "--timeout",
@@ -153,7 +156,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     options = parser.parse_args(arguments)
     options.rounds = options.rounds or (1 if options.quick else 3)
-    options.seconds = options.seconds or (0.5 if options.quick else 3.0)
+    options.seconds = options.seconds or (1.0 if options.quick else 3.0)
     return options
 
 

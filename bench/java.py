@@ -19,6 +19,7 @@ class _JavaPeer(Peer):
         homes: Where it may be, the best first.
     """
 
+    needs_warmth = True
     homes: ClassVar[tuple[Path, ...]]
 
     @classmethod

@@ -34,12 +34,15 @@ class Peer(ABC):
         name: What one asks for on the command line.
         endpoint: Where it listens; the ports are free ones.
         packs: Whether it can put several STOMP frames into a WebSocket message.
+        needs_warmth: Whether it compiles what it runs often, and so has to have run it
+            before it is measured.
         version: As it says in CONNECTED; empty before it has started.
         started_in: Seconds from the start of its process to the first CONNECTED.
     """
 
     name: ClassVar[str]
     packs: ClassVar[bool] = False
+    needs_warmth: ClassVar[bool] = False
 
     def __init__(
         self, cores: frozenset[int] = frozenset(), *, packed: bool = False

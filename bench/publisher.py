@@ -109,10 +109,12 @@ class Publisher:
         if isinstance(self._scenario, Flow) and self._scenario.receipts:
             self._publish_and_wait(count, watch)
             return
-        window = count
+        size, window = self._frames[0].size, count
         if isinstance(self._scenario, Flow) and self._scenario.subscribers:
             window = self._scenario.window
-        batch = _BATCH // self._frames[0].size
+            if most := self._job.endpoint.most_ahead:
+                window = min(window, max(1, most // size))
+        batch = _BATCH // size
         batch = max(1, min(batch, window // (4 * len(self._clients))))
         last = 0 if self._scenario.subscribers else 1
         sent = 0

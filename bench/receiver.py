@@ -1,6 +1,7 @@
 """The process that receives: many subscribers on one selector."""
 
 import selectors
+import socket
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -75,19 +76,15 @@ class Receiver:
         return Subscriber
 
     def _subscribe(self, client: Client, number: int) -> None:
-        """One receipt for all: the last, which tells that the others are done, too."""
         endpoint = self._job.endpoint
         prefetch = self._scenario.prefetch if isinstance(self._scenario, Flow) else None
-        places = list(self._scenario.subscribed(number))
-        for place in places:
-            headers = [("id", str(place))]
+        for place in self._scenario.subscribed(number):
+            headers = [("id", str(place)), ("receipt", "subscribed")]
             headers += [("destination", self._job.destinations[place])]
             if prefetch:
                 headers += endpoint.subscription_with(prefetch)
-            if place == places[-1]:
-                headers += [("receipt", "subscribed")]
             client.send(frame("SUBSCRIBE", *headers))
-        client.expect("RECEIPT")
+            client.expect("RECEIPT")
         client.socket.setblocking(False)
 
     def _receive(self, subscribers: list[Subscriber], watch: Stopwatch) -> None:
@@ -116,6 +113,10 @@ class Receiver:
 
     def _read(self, subscriber: Subscriber) -> None:
         size = subscriber.socket.recv_into(self._buffer)
+        if self._job.endpoint.most_ahead and hasattr(socket, "TCP_QUICKACK"):
+            # With so little on the way a peer that leaves Nagle's algorithm on would
+            # wait for delayed acknowledgements, 40 ms each.
+            subscriber.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         if not size:
             count = subscriber.count
             raise BenchError(f"closed by the peer after {count:,} messages")

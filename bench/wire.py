@@ -98,6 +98,7 @@ class Endpoint:
         prefetch_unit: What that header counts in a message: 1, or octets.
         ack_header: The header of a MESSAGE that its ACK repeats.
         ack_frame: An ACK, up to where that value comes.
+        most_ahead: Octets that may be on the way to it; 0 for any number.
     """
 
     tcp: tuple[str, int]
@@ -111,6 +112,7 @@ class Endpoint:
     prefetch_unit: int = 1
     ack_header: bytes = b"ack"
     ack_frame: bytes = b"ACK\nid:"
+    most_ahead: int = 0
 
     @property
     def prefetch_is_exact(self) -> bool:

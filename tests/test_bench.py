@@ -1,13 +1,17 @@
 """The bench measures what it says: it counts, it checks, and a wrong broker fails."""
 
 import json
+import signal
 import socket
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
+import psutil
 import pytest
 
 from bench.__main__ import main
@@ -514,6 +518,21 @@ def test_what_is_not_reached_in_time_is_told(
     monkeypatch.setattr("bench.__main__._QUICK_BUDGET", 0.5)
     assert main(["--quick", "--peer", "echo", "--scenario", "queue-1-1"]) == 0
     assert "queue-1-1, echo: there was no time for it" in capsys.readouterr().out
+
+
+def test_a_signal_stops_the_broker_and_the_load() -> None:
+    options = ["--peer", "echo", "--scenario", "topic-1-1", "--seconds", "30"]
+    command = [sys.executable, "-u", "-m", "bench", *options]
+    with psutil.Popen(command, stdout=subprocess.PIPE, text=True) as bench:
+        for line in bench.stdout:
+            if line.startswith("round 1"):
+                break
+        while len(children := bench.children(recursive=True)) < 3:
+            assert bench.poll() is None
+            time.sleep(0.01)
+        bench.send_signal(signal.SIGINT)
+        assert bench.wait(20) == 128 + signal.SIGINT
+    assert psutil.wait_procs(children, 5)[1] == []
 
 
 def test_broker_and_load_have_cores_of_their_own() -> None:

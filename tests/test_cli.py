@@ -69,7 +69,7 @@ def test_check_prints_plug_ins_and_links(tmp_path: Path) -> None:
         "  edge  edge.test:61614  /topic/b → /queue/y\n"
         "  other  127.0.0.1:61614  /queue/a → /queue/a\n"
     )
-    assert "[downstreams.idle] destinations: none are named" in output
+    assert "[downstreams.idle] destinations: nothing to subscribe to" in output
     assert "hush" not in output
 
 

@@ -903,7 +903,7 @@ def test_origins(text: str | None, origins: set[str] | None) -> None:
         ),
         (
             {"downstreams": {"a": {}}},
-            "[downstreams.a] destinations: none are named: the link takes nothing",
+            "[downstreams.a] destinations: nothing to subscribe to there",
         ),
         (
             {"enable_console": True, "secret": "at least 12 characters"},
