@@ -15,6 +15,7 @@ from bench.wire import websocket_payloads
 
 _DIGITS = 8
 _PUBLISHER_DIGITS = 2
+_ROUND_DIGITS = 6
 _HEAD_OF_BODY = _DIGITS + _PUBLISHER_DIGITS
 #: How a body ends before its NUL. A WebSocket load is counted by it, for the header of
 #: a frame may hold a NUL too; it cannot hold this.
@@ -34,10 +35,11 @@ class Load:
             share them out; if there is only one, all send to that.
         body_size: Octets of a body.
         publishers: How many there are.
-        varied: Each message has a header of its own too, the number again; without it
-            the headers of all are the same, as those of a client with one kind of
-            message are.
-        receipts: Each asks for a receipt, which is called by the number.
+        varied: Each message has a header of its own too, that none ever had: its
+            round, which is how often the numbers have started again, and its number.
+            Without it the headers of all are the same, as those of a client with one
+            kind of message are.
+        receipts: Each asks for a receipt, which is called by round and number.
     """
 
     destinations: tuple[str, ...]
@@ -77,7 +79,7 @@ class Load:
         return head.ljust(self.body_size, b"x")
 
     def sends(self, publisher: int = 0) -> list[bytes]:
-        """A period of SEND frames, all of one size."""
+        """A period of SEND frames, all of one size, of the first round."""
         return [
             b"SEND\ndestination:%b\ncontent-length:%d\n%b\n%b\0"
             % (
@@ -111,20 +113,27 @@ class Load:
         destination = self.destination(publisher, index)
         if b"\ndestination:%b\n" % destination.encode() not in lines:
             raise BenchError(f"no MESSAGE of {destination}: {message[:300]!r}")
-        if self.varied and b"\n%b" % self._number_header(index) not in lines:
+        own = re.search(rb"\nnumber:(\d+)\n", lines)
+        if self.varied and not (own and own[1].endswith(self._number(index))):
             raise BenchError(f"not its own header: {message[:300]!r}")
         return publisher, index
 
     def _number(self, index: int) -> bytes:
         return b"%0*d" % (_DIGITS, index % self.period)
 
-    def _number_header(self, index: int) -> bytes:
-        return b"number:%b\n" % self._number(index)
+    def name(self, index: int) -> bytes:
+        """The round and the number of the message number `index` of a publisher."""
+        return round_digits(index // self.period) + self._number(index)
 
     def _own_headers(self, index: int) -> bytes:
-        number = self._number_header(index) if self.varied else b""
-        receipt = b"receipt:%b\n" % self._number(index) if self.receipts else b""
+        number = b"number:%b\n" % self.name(index) if self.varied else b""
+        receipt = b"receipt:%b\n" % self.name(index) if self.receipts else b""
         return number + receipt
+
+
+def round_digits(round_number: int) -> bytes:
+    """How a round is written in front of a number."""
+    return b"%0*d" % (_ROUND_DIGITS, round_number % 10**_ROUND_DIGITS)
 
 
 class Sample(NamedTuple):

@@ -1,18 +1,21 @@
 """The process that publishes: precomputed frames in large pieces, within the window."""
 
 import ctypes
+import re
 import time
 from contextlib import ExitStack, suppress
 from typing import Self
 
 from bench.errors import BenchError, LostError
 from bench.job import Done, Go, Job, Shared, Stopwatch
+from bench.messages import round_digits
 from bench.scenarios import FixedRate, Flow, LoadUnload
 from bench.wire import Client, websocket_frame
 
 _BATCH = 16 * 1024  # bytes per send, about
 _NAP = 0.0002  # while the window is closed
 _ALL_IS_SENT = "all-is-sent"
+_NAME = re.compile(rb"\n(?:number|receipt):(?=\d)")
 _PR_SET_TIMERSLACK = 29
 _HEAD_START = 0.05  # seconds between the order to go and the first message by the clock
 
@@ -29,17 +32,28 @@ class Frames:
         if websocket:
             frames = [websocket_frame(frame, masked=True) for frame in frames]
         self._last = last
-        self._view = memoryview(b"".join(frames))
+        self._octets = bytearray().join(frames)
+        self._view = memoryview(self._octets)
         self.size = len(frames[0])
         self.period = len(frames)
+        # Where each frame has the number of its round, if it has a name of its own.
+        self._rounds = [name.end() for name in _NAME.finditer(frames[0])]
         self.sent = 0
 
     def take(self, most: int) -> memoryview:
         """The next frames, so many of them or fewer."""
-        place = self.sent % self.period
+        round_number, place = divmod(self.sent, self.period)
+        if not place and self._rounds:
+            self._begin(round_number)
         count = min(most, self.period - place)
         self.sent += count
         return self._view[place * self.size : (place + count) * self.size]
+
+    def _begin(self, round_number: int) -> None:
+        """Write the number of the round into all frames, an octet of all at a time."""
+        for start in self._rounds:
+            for place, digit in enumerate(round_digits(round_number), start):
+                self._octets[place :: self.size] = bytes([digit]) * self.period
 
     def take_last(self) -> bytes:
         """The next one, asking for a receipt."""
@@ -136,7 +150,7 @@ class Publisher:
         for index in range(count):
             client.socket.sendall(frames.take(1))
             receipt = client.expect("RECEIPT")
-            if f"receipt-id:{index % frames.period:08}" not in receipt:
+            if f"receipt-id:{self._job.load.name(index).decode()}" not in receipt:
                 raise BenchError(f"another receipt: {receipt!r}")
             if index % 256 == 0:
                 watch.check(index, count, "receipts")

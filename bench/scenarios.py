@@ -252,7 +252,7 @@ _ALL: tuple[Scenario, ...] = (
         family="queue",
         kind="queue",
         varied=True,  # a broker that remembers header blocks gains nothing here
-        about="the same, each message with a header of its own (`number:00001234`)",
+        about="the same, each message with a header of its own",
     ),
     Flow(
         name="queue-10x1-1",
