@@ -18,12 +18,15 @@ from romp_asgi.broker.client import Client
 from romp_asgi.broker.message import Message
 from romp_asgi.broker.policy import Kind, Policy
 from romp_asgi.errors import PeerError
+from romp_asgi.stomp.blocks import Blocks
+from romp_asgi.stomp.frame import Frame, Headers
 from romp_asgi.stomp.parser import Limits, Parser
 from romp_asgi.stomp.spec import DESTINATION, ID, AckMode, Command
 
 MESSAGES_PER_ROUND = 100
 _TOPIC_SUBSCRIBERS = 10
 _READ = 16 * 1024
+_VARIED_EVERY = 10
 _BODY = b"x" * 100
 
 
@@ -58,23 +61,37 @@ class Workload:
         )
         self._sender, self._acker = Client(), Client()
         self._sink = _Sink()
-        self._sends, self._acks = Parser(Limits()), Parser(Limits())
+        self._sends = Parser(Limits(), blocks=Blocks())
+        self._acks = Parser(Limits())
         for number in range(_TOPIC_SUBSCRIBERS):
             self._broker.subscribe(Client(), str(number), "/topic/a", _Sink())
         self._broker.subscribe(Client(), "0", "/queue/a", _Sink())
         self._broker.subscribe(
             self._acker, "0", "/queue/b", self._sink, AckMode.CLIENT_INDIVIDUAL
         )
-        self._octets = b"".join(_send(index) for index in range(MESSAGES_PER_ROUND))
+        self._frames = [_send(index) for index in range(MESSAGES_PER_ROUND)]
+        self._rounds = 0
+
+    def _send(self, frame: Frame) -> None:
+        """What a session does."""
+        headers, broker = frame.headers, self._broker
+        assert type(headers) is Headers
+        target = headers.target
+        message = Message(headers[DESTINATION], headers, frame.body)
+        broker.send(self._sender, message, 0.0, None, target)
+        if target is None:
+            headers.target = broker.destinations[message.destination]
 
     def round(self) -> None:
         """Send each message, and acknowledge what wants it."""
-        for start in range(0, len(self._octets), _READ):
-            self._sends.receive_data(self._octets[start : start + _READ])
+        for index in range(0, MESSAGES_PER_ROUND, _VARIED_EVERY):
+            self._frames[index] = _send(index, self._rounds)
+        self._rounds += 1
+        octets = b"".join(self._frames)
+        for start in range(0, len(octets), _READ):
+            self._sends.receive_data(octets[start : start + _READ])
             for frame in self._sends.frames():
-                destination = frame.headers[DESTINATION]
-                message = Message(destination, frame.headers, frame.body)
-                self._broker.send(self._sender, message, 0.0)
+                self._send(frame)
         self._acks.receive_data(
             b"".join(b"ACK\nid:%d\n\n\0" % tag for tag in self._sink.tags)
         )
@@ -89,10 +106,11 @@ def is_compiled() -> bool:
     return Path(romp_asgi.broker.broker.__file__).suffix != ".py"
 
 
-def _send(index: int) -> bytes:
+def _send(index: int, round_number: int = 0) -> bytes:
     """A SEND frame; every tenth has a header that none of the last had."""
     destination = (b"/queue/a", b"/topic/a", b"/queue/a", b"/queue/b")[index % 4]
-    number = b"number:%08d\n" % index if index % 10 == 0 else b""
+    is_varied = index % _VARIED_EVERY == 0
+    number = b"number:%04d%04d\n" % (round_number, index) if is_varied else b""
     return b"SEND\ndestination:%b\n%bcontent-length:%d\n\n%b\0" % (
         destination,
         number,

@@ -17,7 +17,7 @@ from romp_asgi.filters.chain import FilterChain
 from romp_asgi.message_log import LoggedBroker, MessageLog
 from romp_asgi.outbox import Flusher
 from romp_asgi.policies import policy
-from romp_asgi.stomp import HeartBeat, Limits
+from romp_asgi.stomp import BlockCache, HeartBeat, Limits
 
 if TYPE_CHECKING:
     from romp_asgi.session import Session
@@ -40,6 +40,7 @@ class Hub:
     Attributes:
         administration: what admin sessions can ask.
         authenticator: tells whether a login is good.
+        blocks: header blocks that came before.
         filters: the filters that frames pass; None if there are none, which costs
             nothing.
         message_log: where what is accepted is logged; None if it is not.
@@ -68,6 +69,7 @@ class Hub:
             min(config.heart_beat_write_min, config.heart_beat_write_max),
             config.heart_beat_read,
         )
+        self.blocks = BlockCache(config.max_known_headers)
         self.message_log: MessageLog | None = None
         make_broker: Callable[..., Broker] = Broker
         if config.message_log is not None:

@@ -32,10 +32,8 @@ class MessageReceiver:
     """
 
     __slots__ = (
-        "_first",
         "_head",
         "_outbox",
-        "_redelivered",
         "_session",
         "_version",
         "_version_name",
@@ -50,8 +48,6 @@ class MessageReceiver:
     ) -> None:
         headers = {} if subscription_id is None else {SUBSCRIPTION: subscription_id}
         self._head = f"MESSAGE\n{encode_headers(headers, version)}".encode()
-        self._first = self._head + b"redelivered:false\n"
-        self._redelivered = self._head + b"redelivered:true\n"
         self._session = session
         self._outbox = outbox
         self._version = version
@@ -66,15 +62,22 @@ class MessageReceiver:
             )
         if not tag and not redelivered:
             return self._outbox.write(self._head, tail)
-        head = self._redelivered if redelivered else self._first
+        again = b"true" if redelivered else b"false"
         if not tag:
+            head = b"%bredelivered:%b\n" % (self._head, again)
             return self._outbox.write(head, tail)
         if self._version is STOMP_1_2:
-            return self._outbox.write(b"%back:%d\n" % (head, tag), tail)
+            head = b"%bredelivered:%b\nack:%d\n" % (self._head, again, tag)
+            return self._outbox.write(head, tail)
         # Before 1.2 an ACK names its message by the message-id alone, and one client
         # may have got the same message twice: so the id names the delivery, too.
         _, _, rest = tail.partition(b"\n")
-        head = b"%bmessage-id:%d-%d\n" % (head, message.number, tag)
+        head = b"%bredelivered:%b\nmessage-id:%d-%d\n" % (
+            self._head,
+            again,
+            message.number,
+            tag,
+        )
         return self._outbox.write(head, rest)
 
     def overrun(self) -> bool:

@@ -33,6 +33,7 @@ from romp_asgi.passage import Passage
 from romp_asgi.receiver import MessageReceiver
 from romp_asgi.stomp import Command, Connection, Frame, spec
 from romp_asgi.stomp.connection import State
+from romp_asgi.stomp.frame import Headers
 from romp_asgi.stomp.versions import STOMP_1_2
 
 logger = logging.getLogger(__name__)
@@ -140,6 +141,7 @@ class Session:
             limits=hub.limits,
             login_limits=hub.login_limits,
             heart_beat=hub.heart_beat,
+            blocks=hub.blocks,
             connect_timeout=config.connect_timeout,
             heart_beat_grace=config.heart_beat_grace,
             now=now,
@@ -311,6 +313,24 @@ class Session:
     def _handle(self, frame: Frame) -> None:
         connection = self.connection
         command = frame.command
+        headers = frame.headers
+        # A SEND whose block came before leads where that did: two look-ups less, and
+        # what takes part in them, which of 10,000 destinations is in no cache.
+        if (
+            command is Command.SEND
+            and type(headers) is Headers
+            and (target := headers.target) is not None
+            and target.exists
+            and connection.state is State.CONNECTED
+            and self.hub.filters is None
+        ):
+            message = Message(target.name, headers, frame.body)
+            pending = self.hub.broker.send(
+                self.client, message, self._now, None, target
+            )
+            if pending is not None:
+                self.done(frame, pending)
+            return
         # SEND and ACK, which are nearly all, look for their headers themselves.
         if connection.state is not State.CONNECTED or (
             command is not Command.SEND and command is not Command.ACK
@@ -447,19 +467,25 @@ class Session:
         destination = headers.get(spec.DESTINATION)
         if destination is None:
             raise HeaderError(Command.SEND, spec.DESTINATION)
+        broker = self.hub.broker
+        transaction = headers.get(spec.TRANSACTION)
+        message = Message(destination, headers, frame.body)
         try:
-            return self.hub.broker.send(
-                self.client,
-                Message(destination, headers, frame.body),
-                self._now,
-                headers.get(spec.TRANSACTION),
-            )
+            pending = broker.send(self.client, message, self._now, transaction)
         except (UnknownDestination, NotLogged):
             # A command is no message, and needs no log of them.
             if not destination.startswith(VIRTUAL):
                 raise
             self.command(frame)
             return None
+        if (
+            type(headers) is Headers
+            and headers.is_known
+            and transaction is None
+            and spec.RECEIPT not in headers
+        ):
+            headers.target = broker.destinations.get(destination)
+        return pending
 
     def command(self, frame: Frame) -> None:
         """A SEND to a virtual name that no filter claims."""

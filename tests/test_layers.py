@@ -15,6 +15,7 @@ ROOT = Path(romp_asgi.__file__).parent
 PURE = {
     "__future__",
     "abc",
+    "array",
     "bisect",
     "collections",
     "dataclasses",

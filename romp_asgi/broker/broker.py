@@ -128,6 +128,7 @@ class Broker:
         message: Message,
         now: float,
         transaction: str | None = None,
+        destination: Destination | None = None,
     ) -> Pending | None:
         """Accept a message, or put it off until COMMIT.
 
@@ -136,6 +137,7 @@ class Broker:
             message: the message; gets its number here.
             now: the time, in seconds.
             transaction: the one it is part of.
+            destination: the one that it is sent to, if that is known and exists.
 
         Returns:
             What the sender has to wait for, if anything.
@@ -143,7 +145,6 @@ class Broker:
         Raises:
             BrokerError: if it is refused. Nothing was changed.
         """
-        destination = self.destinations.get(message.destination)
         if destination is None:
             destination = self._find(message.destination)
         policy = destination.policy
@@ -624,4 +625,5 @@ class Broker:
         if destination.policy is not destination.given:
             return
         if self.destinations.pop(destination.name, None) is not None:
+            destination.exists = False
             self._once_accepted += destination.accepted

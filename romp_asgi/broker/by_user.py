@@ -91,7 +91,7 @@ class UserTopic(ByUser, Topic):
     ) -> bool:
         """Deliver to one subscription; return whether it is not slow."""
         if subscription.ack is AckMode.AUTO:
-            return subscription.deliver(message, 0, False)
+            return subscription.receiver.deliver(message, 0, False)
         if not force:
             self._memory.check()
         backlog = self._backlog_of(subscription)

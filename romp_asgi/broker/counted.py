@@ -273,7 +273,7 @@ class Counted(Destination):
             return
         if subscription.ack is AckMode.AUTO:
             entry.count += 1
-            more = subscription.deliver(message, 0, entry.is_returned)
+            more = subscription.receiver.deliver(message, 0, entry.is_returned)
             subscription.ready = more
         else:
             entry.holders += 1

@@ -96,7 +96,6 @@ class Subscription:
         "backlog",
         "client",
         "cursor",
-        "deliver",
         "destination",
         "has_turn",
         "id",
@@ -121,7 +120,6 @@ class Subscription:
         self.id = id
         self.destination = destination
         self.receiver = receiver
-        self.deliver = receiver.deliver
         self.ack = ack
         self.prefetch = prefetch
         self.ready = True
@@ -144,7 +142,7 @@ class Subscription:
         redelivered = delivery.count > 0
         delivery.count += 1
         if self.ack is AckMode.AUTO:
-            self.ready = self.deliver(delivery.message, 0, redelivered)
+            self.ready = self.receiver.deliver(delivery.message, 0, redelivered)
             return self.ready
         client = self.client
         tag = client.last_tag = client.last_tag + 1
@@ -153,7 +151,7 @@ class Subscription:
         self.unacked[tag] = client.unacked[tag] = delivery
         if self._tags is not None:
             self._tags.append(tag)
-        self.ready = self.deliver(delivery.message, tag, redelivered)
+        self.ready = self.receiver.deliver(delivery.message, tag, redelivered)
         return self.ready and len(self.unacked) < self.prefetch
 
     def take(self, tag: int) -> list[Delivery]:

@@ -64,7 +64,7 @@ class Topic(Destination):
         self.accepted += 1
         slow: list[Subscription] | None = None
         for subscription in self._plain:
-            if not subscription.deliver(message, 0, False):
+            if not subscription.receiver.deliver(message, 0, False):
                 if slow is None:
                     slow = []
                 slow.append(subscription)
@@ -88,7 +88,7 @@ class Topic(Destination):
             subscription
             for subscription in self._choosy
             if is_for(subscription, message)
-            and not subscription.deliver(message, 0, False)
+            and not subscription.receiver.deliver(message, 0, False)
         ]
 
     def _tell_of_drop(self, message: Message) -> None:

@@ -114,6 +114,7 @@ class Config(Table):
     # Limits of the server
     max_memory: Octets = 1_073_741_824
     max_destinations: CountOrZero = 100_000
+    max_known_headers: OctetsOrZero = 33_554_432
     rlimit_nofile: Count = 1_048_576
 
     # Times

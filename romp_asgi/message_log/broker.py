@@ -3,6 +3,7 @@
 from typing import Any
 
 from romp_asgi.broker import Broker, Client, Message, Pending
+from romp_asgi.broker.destination import Destination
 from romp_asgi.broker.pending import all_of
 from romp_asgi.broker.transaction import Send
 from romp_asgi.message_log.log import MessageLog
@@ -31,6 +32,7 @@ class LoggedBroker(Broker):
         message: Message,
         now: float,
         transaction: str | None = None,
+        destination: Destination | None = None,
     ) -> Pending | None:
         """As the broker's.
 
@@ -38,7 +40,7 @@ class LoggedBroker(Broker):
             NotLogged: if it could not be written. Nothing was changed.
         """
         self._log.check()
-        pending = super().send(client, message, now, transaction)
+        pending = super().send(client, message, now, transaction, destination)
         if transaction is not None:
             return pending
         # Application code always waits for what it publishes.

@@ -4,6 +4,7 @@ No I/O, no clock, no loop: the time is an argument, and what has to be written i
 returned. A test keeps it so.
 """
 
+from romp_asgi.stomp.blocks import BlockCache
 from romp_asgi.stomp.connection import Connection
 from romp_asgi.stomp.frame import Frame, encode_frame
 from romp_asgi.stomp.heartbeat import HeartBeat, negotiate
@@ -13,6 +14,7 @@ from romp_asgi.stomp.versions import VERSIONS, Version
 
 __all__ = [
     "VERSIONS",
+    "BlockCache",
     "Command",
     "Connection",
     "Frame",

@@ -20,6 +20,7 @@ from romp_asgi.errors import (
     VersionError,
 )
 from romp_asgi.stomp import spec
+from romp_asgi.stomp.blocks import BlockCache
 from romp_asgi.stomp.frame import Frame, encode_frame
 from romp_asgi.stomp.heartbeat import HeartBeat, negotiate, parse_heart_beat
 from romp_asgi.stomp.parser import Limits, Parser
@@ -54,6 +55,7 @@ class Connection:
         limits: how large a frame may be, once logged in.
         login_limits: how large it may be before that.
         heart_beat: what the server can do and wants.
+        blocks: header blocks that came before, on any connection of the server.
         connect_timeout: seconds to wait for CONNECT.
         heart_beat_grace: how many agreed intervals without a sign of life end the
             connection; the spec asks for "an error margin".
@@ -64,6 +66,7 @@ class Connection:
     """
 
     __slots__ = (
+        "_blocks",
         "_connect_deadline",
         "_grace",
         "_parser",
@@ -82,6 +85,7 @@ class Connection:
         limits: Limits,
         login_limits: Limits,
         heart_beat: HeartBeat,
+        blocks: BlockCache,
         connect_timeout: float,
         heart_beat_grace: float,
         now: float,
@@ -91,6 +95,7 @@ class Connection:
         self.heart_beat = HeartBeat()
         self.limits = limits
         self._server_heart_beat = heart_beat
+        self._blocks = blocks
         self._grace = heart_beat_grace
         self._connect_deadline = now + connect_timeout
         self._received_at = now
@@ -171,7 +176,8 @@ class Connection:
             CONNECTED.
         """
         self.state = State.CONNECTED
-        self._parser.switch(self.version, self.limits)
+        blocks = self._blocks.of(self.version, self.limits)
+        self._parser.switch(self.version, self.limits, blocks)
         # None are declared to a STOMP 1.0 client, because none will come.
         declared = HeartBeat() if self.version is STOMP_1_0 else self._server_heart_beat
         headers = {

@@ -4,6 +4,7 @@ Source: STOMP 1.2 § STOMP Frames.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from romp_asgi.stomp.spec import (
     BODY_COMMANDS,
@@ -28,13 +29,20 @@ class Headers(dict[str, str]):
     Attributes:
         encoded: what a frame made from these headers starts with, by version; kept
             by whoever encodes them, because the blocks of one sender repeat.
+        is_known: whether the next frame with the same header block has this object.
+        length: what ``content-length`` says, or -1.
         size: octets of the lines they were read from.
+        target: where a SEND goes that asks for nothing else; kept by whoever sends it
+            there. All but ``encoded`` are of headers that were read.
     """
 
-    __slots__ = ("encoded", "size")
+    __slots__ = ("encoded", "is_known", "length", "size", "target")
 
     encoded: dict[str, bytes]
+    is_known: bool
+    length: int
     size: int
+    target: Any
 
 
 class Frame:

@@ -1,9 +1,8 @@
 """Octets in any pieces → frames.
 
-The parser works on whole reads with ``bytes.find``, never octet by octet, and
-parses a header block that it has seen before only once: the blocks of one sender
-repeat. Limits hold while reading: a frame that will be too large is refused before
-it is held.
+The parser works on whole reads with ``bytes.find``, never octet by octet, and need not
+parse a header block that came before. Limits hold while reading: a frame that will be
+too large is refused before it is held.
 
 Source: STOMP 1.2 § STOMP Frames, § Body, § Augmented BNF, § Size Limits.
 """
@@ -14,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from romp_asgi.errors import FrameError, HeaderError, LimitExceeded, ProtocolError
+from romp_asgi.stomp.blocks import Blocks
 from romp_asgi.stomp.frame import Frame, Headers
 from romp_asgi.stomp.spec import (
     BODY_COMMANDS,
@@ -35,10 +35,7 @@ _PLAIN_ACK: Final = 32
 
 _OCTETS: Final = MappingProxyType({name.encode(): name for name in Command})
 
-#: Header blocks remembered per connection, and the largest that is. 32 of 512 octets
-#: are enough for senders of a few kinds of message; the memory is made on first use.
-_MAX_BLOCKS: Final = 32
-_MAX_BLOCK_SIZE: Final = 512
+_NONE: Final[dict[bytes, Headers]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +61,7 @@ class Parser:
         version: whose rules hold; see ``switch``.
         commands: wire name → command, of the frames that are expected; without it
             those of the version.
+        blocks: those that came before, of all that read by the same rules.
     """
 
     __slots__ = (
@@ -86,6 +84,7 @@ class Parser:
         limits: Limits,
         version: Version = STOMP_1_2,
         commands: Mapping[str, Command] | None = None,
+        blocks: Blocks | None = None,
     ) -> None:
         self.limits = limits
         self.version = version
@@ -99,7 +98,7 @@ class Parser:
         self._room = 0
         self._in_headers = False
         self._is_due = False
-        self._blocks: dict[bytes, tuple[Command, Headers, int]] | None = None
+        self._blocks = blocks
         self._is_broken = False
         self._error: ProtocolError | None = None
 
@@ -128,7 +127,6 @@ class Parser:
     def close(self) -> None:
         """Forget what was read, and take nothing more."""
         self._data = b""
-        self._blocks = None
         self._is_broken = True
 
     def frames(self) -> list[Frame]:
@@ -162,14 +160,16 @@ class Parser:
         self._is_due = False
         return frames
 
-    def switch(self, version: Version, limits: Limits) -> None:
+    def switch(
+        self, version: Version, limits: Limits, blocks: Blocks | None = None
+    ) -> None:
         """Read what comes after a CONNECT by the rules of the version agreed on."""
         self.version = version
         self.commands = version.commands
         self.limits = limits
         self._knows_ack = self._can_know_ack()
         # What came before CONNECT was parsed by other rules.
-        self._blocks = None
+        self._blocks = blocks
 
     def has_partial_frame(self) -> bool:
         """Whether octets of an incomplete frame are held."""
@@ -188,6 +188,8 @@ class Parser:
         max_size = self.limits.max_message_size
         self._need = self._room = 0
         self._in_headers = False
+        blocks = self._blocks
+        known_blocks = blocks.known if blocks is not None else _NONE
         while True:
             # EOLs between frames: heart-beats, and what some clients end a frame with.
             while position < size and (data[position] == _LF or data[position] == _CR):
@@ -197,9 +199,9 @@ class Parser:
             nul = data.find(0, position)
             blank = data.find(b"\n\n", position, nul if nul >= 0 else size)
             block = data[position:blank] if blank >= 0 else b""
-            known = self._blocks.get(block) if self._blocks is not None else None
+            known = known_blocks.get(block)
             if known is not None:
-                command, headers, length = known
+                command, headers, length = Command.SEND, known, known.length
                 body = blank + 2
             elif block[:7] == _ACK and self._is_plain_ack(block):
                 # As frequent as SEND, and never the same again: a line that needs no
@@ -213,7 +215,8 @@ class Parser:
                     if end < 0:
                         return position
                     block = data[position:end]
-                command, headers, length = self._parse_block(block)
+                command, headers = self._parse_block(block)
+                length = headers.length
             if length >= 0:
                 end = body + length
             elif nul >= 0:
@@ -348,8 +351,13 @@ class Parser:
     def _strips_cr(self, command: str) -> bool:
         return self.version.carriage_return or command.startswith(("CONNECT", "STOMP"))
 
-    def _parse_block(self, block: bytes) -> tuple[Command, Headers, int]:
-        """A command and its headers, with the content-length or -1."""
+    def _parse_block(self, block: bytes) -> tuple[Command, Headers]:
+        """A command and its headers."""
+        blocks = self._blocks
+        if blocks is not None and blocks.earlier:
+            known = blocks.recall(block)
+            if known is not None:
+                return Command.SEND, known
         line, _, rest = block.partition(b"\n")
         command = _OCTETS.get(line)
         if command is None or command not in self.commands:
@@ -361,31 +369,32 @@ class Parser:
             raise LimitExceeded("max_header_size", limits.max_header_size)
         if size > limits.max_header_len or rest.count(b"\n") >= limits.max_headers:
             self._check_lines(rest.split(b"\n"))
-        headers = self._parse_plain(rest)
-        if headers is None:
-            headers = self._parse_headers(command, rest.split(b"\n") if rest else [])
+        plain = self._parse_plain(rest)
+        if plain is None:
+            plain = self._parse_headers(command, rest.split(b"\n") if rest else [])
+        headers = plain
         headers.size = size
-        length = -1
-        if (value := headers.get(CONTENT_LENGTH)) is not None:
-            length = self._content_length(command, headers, value)
+        headers.target = None
+        headers.is_known = False
+        value = headers.get(CONTENT_LENGTH)
+        length = -1 if value is None else self._content_length(command, headers, value)
+        headers.length = length
         # Only of SEND: CONNECT comes once, and has a passcode; an ACK is another one
         # each time.
-        if command is Command.SEND and size <= _MAX_BLOCK_SIZE:
-            if self._blocks is None or len(self._blocks) >= _MAX_BLOCKS:
-                self._blocks = {}
-            self._blocks[block] = command, headers, length
-        return command, headers, length
+        if blocks is not None and command is Command.SEND:
+            blocks.offer(block, headers)
+        return command, headers
 
     def _parse_plain(self, rest: bytes) -> Headers | None:
         """Header lines in which there is nothing to look out for; else None."""
         if not rest or self.version.trims or b"\\" in rest or b"\r" in rest:
             return None
+        headers = Headers()
         try:
-            if b"\n" not in rest:
-                name, value = rest.decode().split(":", 1)
-                return Headers({name: value}) if name else None
-            lines = [line.split(":", 1) for line in rest.decode().split("\n")]
-            headers = Headers(lines)
+            lines = rest.decode().split("\n")
+            for line in lines:
+                name, value = line.split(":", 1)
+                headers[name] = value
         except ValueError:
             return None
         return headers if len(headers) == len(lines) and "" not in headers else None

@@ -5,7 +5,7 @@ from textwrap import dedent
 from typing import Final
 
 from romp_asgi.errors import PeerError
-from romp_asgi.stomp import Command, Connection, Frame, HeartBeat, Limits
+from romp_asgi.stomp import BlockCache, Command, Connection, Frame, HeartBeat, Limits
 from romp_asgi.stomp.connection import State
 from romp_asgi.stomp.spec import CONNECT_COMMANDS, RECEIPT
 from tests.stomp.wire import wire
@@ -45,6 +45,7 @@ class Conversation:
             limits=limits or Limits(),
             login_limits=login_limits or Limits(),
             heart_beat=heart_beat or HeartBeat(),
+            blocks=BlockCache(),
             connect_timeout=10,
             heart_beat_grace=2,
             now=self.now,

@@ -132,7 +132,7 @@ def test_header_lines_are_encoded_once_for_each_version() -> None:
 
 
 def test_frames_with_equal_headers_share_what_was_encoded() -> None:
-    one, two = feed(parser(), wire("SEND\na:1\n\n^@SEND\na:1\n\n^@"))
+    _, one, two = feed(parser(), wire("SEND\na:1\n\n^@" * 3))
     encode_message_tail(1, one.headers, b"", VERSIONS["1.2"])
     assert isinstance(two.headers, Headers)
     assert two.headers.encoded == {"1.2": b"a:1\n"}

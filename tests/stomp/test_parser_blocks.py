@@ -1,28 +1,45 @@
 """Header blocks that repeat are parsed once."""
 
-from unittest import mock
-
 import pytest
 
 from romp_asgi.errors import FrameError, LimitExceeded
-from romp_asgi.stomp import Command, Frame, Limits, Parser, parser as parser_module
+from romp_asgi.stomp import VERSIONS, BlockCache, Command, Frame, Limits, Parser
 from romp_asgi.stomp.versions import STOMP_1_0, STOMP_1_1, STOMP_1_2
-from tests.marks import interpreted_only
-from tests.stomp.wire import NO_LIMITS, feed, octets, parser, wire
+from tests.stomp.wire import ALL_COMMANDS, NO_LIMITS, feed, octets, parser, wire
 
 SEND = "SEND\ndestination:/queue/a\n\nbody^@"
 
 
 def blocks(receiver: Parser) -> list[bytes]:
     """The header blocks that are remembered."""
-    return list(receiver._blocks or {})
+    return [] if receiver._blocks is None else list(receiver._blocks.known)
 
 
-def test_equal_blocks_share_their_headers() -> None:
+def test_equal_blocks_share_their_headers_from_the_second_on() -> None:
     receiver = parser()
-    one, two, three = feed(receiver, wire(SEND * 2), wire(SEND))
-    assert one == two == three
-    assert one.headers is two.headers is three.headers
+    one, two, three, four = feed(receiver, wire(SEND * 2), wire(SEND * 2))
+    assert one == two == three == four
+    assert one.headers is not two.headers
+    assert two.headers is three.headers is four.headers
+
+
+def test_connections_with_the_same_rules_remember_together() -> None:
+    cache, limits = BlockCache(), Limits()
+    headers = []
+    for version in (STOMP_1_2, STOMP_1_2, STOMP_1_1):
+        for limit in (limits, Limits(max_headers=3), limits):
+            receiver = Parser(limits)
+            receiver.switch(version, limit, cache.of(version, limit))
+            headers += [frame.headers for frame in feed(receiver, wire(SEND * 2))]
+    assert all(each == headers[0] for each in headers)
+    of_1_2, few, of_1_1 = headers[1], headers[3], headers[-1]
+    assert [each is of_1_2 for each in headers] == [
+        *(False, True, False, False, True, True),
+        *(True, True, False, False, True, True),
+        *[False] * 6,
+    ]
+    assert headers[8] is headers[9] is few
+    assert headers[-2] is of_1_1 is headers[-5]
 
 
 def test_unequal_blocks_do_not() -> None:
@@ -66,26 +83,46 @@ def test_a_block_with_cr_lf_is_the_same_frame() -> None:
             assert frames == [frame] * 3
 
 
+def many(count: int) -> list[bytes]:
+    return [f"SEND\nid:{number}\n\n\0".encode() for number in range(count)]
+
+
+def test_blocks_that_come_once_are_not_remembered() -> None:
+    """But for few, because what came before is told from part of a hash."""
+    receiver = parser()
+    frames = many(100_000)
+    assert len(feed(receiver, b"".join(frames))) == len(frames)
+    assert len(blocks(receiver)) < 100
+
+
+def test_blocks_in_turn_are_all_remembered() -> None:
+    receiver = parser()
+    octets = b"".join(many(14_000))
+    # Of some the note is written over before they come again.
+    for _ in range(3):
+        feed(receiver, octets)
+    before, after = feed(receiver, octets), feed(receiver, octets)
+    same = [a.headers is b.headers for a, b in zip(before, after, strict=True)]
+    assert same.count(False) < 100
+
+
 def test_what_is_remembered_is_bounded() -> None:
     receiver = parser()
-    for number in range(1000):
-        feed(receiver, wire(f"SEND\nid:{number}\n\n^@"))
-        assert 0 < len(blocks(receiver)) <= 32
-    # It has room again after it was full.
-    assert wire("SEND\nid:999") in blocks(receiver)
+    frames = many(60_000)
+    octets = b"".join(frames)
+    for _ in range(3):
+        feed(receiver, octets)
+    assert 0 < len(blocks(receiver)) < 17_000
+    # The last ones have room after it was full.
+    feed(receiver, frames[-1] * 2)
+    assert frames[-1][:-3] in blocks(receiver)
 
 
 def test_a_long_block_is_not_remembered() -> None:
     receiver = parser()
     limit = "SEND\nid:" + "x" * (512 - 8)
-    feed(receiver, wire(limit + "\n\n^@" + limit + "x\n\n^@"))
+    feed(receiver, wire((limit + "\n\n^@" + limit + "x\n\n^@") * 2))
     assert blocks(receiver) == [wire(limit)]
-
-
-def test_nothing_is_made_before_it_is_needed() -> None:
-    receiver = parser()
-    feed(receiver, b"\n")
-    assert receiver._blocks is None
 
 
 @pytest.mark.parametrize("command", [c for c in Command if c is not Command.SEND])
@@ -93,16 +130,18 @@ def test_nothing_but_send_is_remembered(command: Command) -> None:
     """CONNECT comes once, and has a passcode; an ACK is another one each time."""
     receiver = parser()
     text = wire(f"{command}\npasscode:geheim\n\n^@")
-    one, two = feed(receiver, text, text)
-    assert one == two
-    assert one.headers is not two.headers
+    one, two, three = feed(receiver, text, text, text)
+    assert one == two == three
+    assert one.headers is not two.headers is not three.headers
     assert blocks(receiver) == []
 
 
 def test_what_was_refused_is_not_remembered() -> None:
     receiver = parser()
-    with pytest.raises(FrameError):
-        feed(receiver, wire("SEND\ndestination:\\x\n\n^@"))
+    for _ in range(2):
+        receiver = parser(blocks=receiver._blocks)
+        with pytest.raises(FrameError):
+            feed(receiver, wire("SEND\ndestination:\\x\n\n^@"))
     assert blocks(receiver) == []
 
 
@@ -152,14 +191,12 @@ MIXED = wire(
 )
 
 
-@interpreted_only
 @pytest.mark.parametrize("version", ["1.0", "1.2"])
 def test_frames_are_the_same_without_memory(version: str) -> None:
     remembering = feed(parser(version), MIXED)
-    with mock.patch.object(parser_module, "_MAX_BLOCK_SIZE", -1):
-        receiver = parser(version)
-        assert feed(receiver, MIXED) == remembering
-        assert blocks(receiver) == []
+    receiver = Parser(NO_LIMITS, VERSIONS[version], ALL_COMMANDS)
+    assert feed(receiver, MIXED) == remembering
+    assert blocks(receiver) == []
     assert feed(parser(version), *octets(MIXED)) == remembering
     assert len(remembering) == 13
 

@@ -1,7 +1,6 @@
 """What holds for all frames, all octets and all ways to split them."""
 
 from itertools import pairwise
-from unittest import mock
 
 import pytest
 from hypothesis import example, given, settings, strategies as st
@@ -17,8 +16,8 @@ from romp_asgi.stomp import (
     Version,
     encode_frame,
     negotiate,
-    parser as parser_module,
 )
+from romp_asgi.stomp.blocks import Blocks
 from romp_asgi.stomp.heartbeat import parse_heart_beat
 from romp_asgi.stomp.spec import BODY_COMMANDS, CONTENT_LENGTH, UNESCAPED_COMMANDS
 from romp_asgi.stomp.versions import negotiate_version
@@ -203,15 +202,13 @@ def test_any_octets_raise_nothing_but_a_protocol_error(
 def test_remembered_blocks_change_nothing(
     version: str, limits: Limits, pieces: list[bytes]
 ) -> None:
-    def result() -> tuple[list[Frame], bool]:
-        receiver = Parser(limits, VERSIONS[version], ALL_COMMANDS)
-        return outcome(receiver, pieces * 3)
+    def result(blocks: Blocks | None) -> tuple[list[Frame], bool]:
+        receiver = Parser(limits, VERSIONS[version], ALL_COMMANDS, blocks)
+        return outcome(receiver, pieces * 4)
 
-    remembering = result()
-    with mock.patch.object(parser_module, "_MAX_BLOCK_SIZE", -1):
-        assert result() == remembering
-    with mock.patch.object(parser_module, "_MAX_BLOCKS", 1):
-        assert result() == remembering
+    remembering = Blocks()
+    assert result(None) == result(remembering) == result(remembering)
+    assert result(None) == result(Blocks(max_size=1500))
 
 
 # Values

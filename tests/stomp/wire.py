@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from romp_asgi.stomp import VERSIONS, Command, Frame, Limits, Parser, Version
+from romp_asgi.stomp.blocks import Blocks
 
 ALL_COMMANDS: Final = MappingProxyType({c.value: c for c in Command})
 
@@ -37,12 +38,17 @@ def octets(data: bytes) -> list[bytes]:
 
 
 def parser(
-    version: str | Version = "1.2", limits: Limits = NO_LIMITS, *, server: bool = True
+    version: str | Version = "1.2",
+    limits: Limits = NO_LIMITS,
+    *,
+    server: bool = True,
+    blocks: Blocks | None = None,
 ) -> Parser:
     """A parser that expects every command, or (``server=False``) the version's."""
     if isinstance(version, str):
         version = VERSIONS[version]
-    return Parser(limits, version, ALL_COMMANDS if server else None)
+    commands = ALL_COMMANDS if server else None
+    return Parser(limits, version, commands, blocks or Blocks())
 
 
 def feed(receiver: Parser, *pieces: bytes) -> list[Frame]:

@@ -1,0 +1,107 @@
+"""Header blocks that came before, which need not be parsed again.
+
+The blocks of one sender repeat, and so do those of many senders of one kind: all
+connections that read by the same rules remember together.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING, Final
+
+from romp_asgi.stomp.frame import Headers
+
+if TYPE_CHECKING:
+    from romp_asgi.stomp.parser import Limits
+    from romp_asgi.stomp.versions import Version
+
+#: The largest block that is remembered, in octets.
+MAX_BLOCK_SIZE: Final = 512
+
+#: What a block takes beside its own octets: for itself, and for each header.
+_OVERHEAD: Final = 450
+_HEADER_OVERHEAD: Final = 115
+
+#: Notes of what came lately: rows of four, 16 bits of a hash each.
+_ROWS: Final = 1 << 14
+_ROW: Final = 4
+
+
+class Blocks:
+    """The blocks of SENDs, as one version and its limits have them read.
+
+    A block is remembered when it comes for the second time, and not long after the
+    first: many senders have a header that is another one each time. When there are too
+    many, those that came last stay.
+
+    Args:
+        max_size: octets that all may take; there are two generations of half of them.
+
+    Attributes:
+        known: headers by their block, those that were asked for lately.
+        earlier: those of the generation before. What comes again is taken over.
+    """
+
+    __slots__ = ("_max_size", "_notes", "_place", "_size", "earlier", "known")
+
+    def __init__(self, max_size: int = 1 << 25) -> None:
+        self._max_size = max_size // 2
+        self.known: dict[bytes, Headers] = {}
+        self.earlier: dict[bytes, Headers] = {}
+        self._size = 0
+        self._notes = array("H", bytes(2 * _ROWS * _ROW))
+        self._place = 0
+
+    def recall(self, block: bytes) -> Headers | None:
+        """What is remembered of a block that is not among the ``known``."""
+        headers = self.earlier.get(block)
+        if headers is not None:
+            self._keep(block, headers)
+        return headers
+
+    def offer(self, block: bytes, headers: Headers) -> None:
+        """Remember a block, if it has come before.
+
+        The note of that is a part of its hash: one block in some 16,000 has not.
+        """
+        number = hash(block)
+        row, note = number % _ROWS * _ROW, number // _ROWS % 65536
+        if note in self._notes[row : row + _ROW]:
+            if len(block) <= MAX_BLOCK_SIZE:
+                self._keep(block, headers)
+            return
+        self._place = (self._place + 1) % _ROW
+        self._notes[row + self._place] = note
+
+    def _keep(self, block: bytes, headers: Headers) -> None:
+        size = 3 * len(block) + _HEADER_OVERHEAD * len(headers) + _OVERHEAD
+        self._size += size
+        if self._size > self._max_size:
+            self.earlier, self.known = self.known, {}
+            self._size = size
+        self.known[block] = headers
+        headers.is_known = True
+
+
+class BlockCache:
+    """The blocks of one server, by the rules they were read by.
+
+    Args:
+        max_size: octets that those of a version may take; 0 for none.
+    """
+
+    __slots__ = ("_blocks", "_max_size")
+
+    def __init__(self, max_size: int = 1 << 25) -> None:
+        self._max_size = max_size
+        self._blocks: dict[tuple[str, Limits], Blocks] = {}
+
+    def of(self, version: Version, limits: Limits) -> Blocks | None:
+        """Those that were read by a version with these limits."""
+        if not self._max_size:
+            return None
+        key = version.name, limits
+        blocks = self._blocks.get(key)
+        if blocks is None:
+            blocks = self._blocks[key] = Blocks(self._max_size)
+        return blocks

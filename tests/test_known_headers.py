@@ -1,0 +1,138 @@
+"""SENDs whose headers came before take a shorter way, to the same end."""
+
+import pytest
+
+from romp_asgi.errors import DestinationBlocked
+from tests.test_session import Client, World, bodies
+
+QUEUE = {"type": "queue"}
+
+
+def send(name: str, body: str = "x", *headers: str) -> str:
+    lines = "".join(f"{header}\n" for header in headers)
+    return f"SEND\ndestination:{name}\n{lines}\n{body}^@"
+
+
+def subscribe(client: Client, name: str) -> None:
+    client.ask(f"SUBSCRIBE\nid:{name}\ndestination:{name}\nreceipt:s\n\n^@")
+
+
+def known_to(world: World, name: str) -> Client:
+    """A client whose SENDs there are known by now; what they sent is gone."""
+    client, reader = world.client(), world.client()
+    subscribe(reader, name)
+    for number in range(3):
+        client.send(send(name, str(number)))
+    assert bodies(reader) == [b"0", b"1", b"2"]
+    reader.send("DISCONNECT\n\n^@")
+    reader.session.connection_lost()
+    return client
+
+
+def test_messages_stay_in_order_from_the_first_to_those_that_are_known() -> None:
+    world = World()
+    one, two, reader = world.client(), world.client(), world.client()
+    subscribe(reader, "/queue/a")
+    subscribe(reader, "/topic/a")
+    for number in range(6):
+        sender = (one, two)[number % 2]
+        sender.send(send("/queue/a", f"q{number}"), send("/topic/a", f"t{number}"))
+    expected = [f"{kind}{number}".encode() for number in range(6) for kind in "qt"]
+    assert bodies(reader) == expected
+
+
+def test_a_destination_that_is_gone_is_made_again() -> None:
+    world = World(destinations={"/queue/*": QUEUE})
+    client = known_to(world, "/queue/new")
+    before = world.hub.broker.accepted
+    world.hub.broker.expire(world.now)
+    assert "/queue/new" not in world.hub.broker.destinations
+    client.send(send("/queue/new", "again"), send("/queue/new", "and again"))
+    assert len(world.hub.broker.destinations["/queue/new"]) == 2
+    assert world.hub.broker.accepted == before + 2
+
+
+def test_a_known_receipt_is_sent_each_time() -> None:
+    client = World().client()
+    client.send(send("/topic/a", "x", "receipt:1") * 4)
+    assert [frame.headers["receipt-id"] for frame in client.frames()] == ["1"] * 4
+
+
+def test_a_known_send_in_a_transaction_waits_for_its_commit() -> None:
+    world = World()
+    client, reader = world.client(), world.client()
+    subscribe(reader, "/topic/a")
+    in_transaction = send("/topic/a", "x", "transaction:1")
+    for _ in range(3):
+        client.send("BEGIN\ntransaction:1\n\n^@", in_transaction * 2)
+        assert reader.frames() == []
+        client.send("COMMIT\ntransaction:1\n\n^@")
+        assert bodies(reader) == [b"x", b"x"]
+    # And one whose transaction is not open is an error, however well it is known.
+    client.send(in_transaction)
+    assert client.error()[0] == "syntax"
+
+
+def test_blocks_hold_for_whoever_sends_what_others_have_made_known() -> None:
+    name = "/queue/web"
+    world = World(destinations={name: {**QUEUE, "web_write_block": True}})
+    client = known_to(world, name)
+    web = world.client(is_web=True)
+    web.send(send(name))
+    assert web.error() == (DestinationBlocked(name, "web_write_block").message, None)
+    client.send(send(name))
+    assert len(world.hub.broker.destinations[name]) == 1
+
+
+def test_a_known_send_to_a_full_queue_is_refused_and_one_that_blocks_waits() -> None:
+    full = {**QUEUE, "max_messages": 3}
+    world = World(destinations={"q": full, "b": {**full, "overflow": "block"}})
+    client = world.client()
+    client.send(send("q") * 4)
+    assert client.error()[0] == "destination flup"
+    client = world.client()
+    client.send(send("b") * 4)
+    assert not client.is_reading
+    assert client.frames() == []
+
+
+def test_a_known_send_after_disconnect_is_ignored() -> None:
+    world = World()
+    client = known_to(world, "/queue/a")
+    client.send("DISCONNECT\n\n^@" + send("/queue/a"))
+    assert len(world.hub.broker.destinations["/queue/a"]) == 0
+
+
+def test_what_is_remembered_has_a_limit_that_may_be_zero() -> None:
+    for size, most in (0, 0), (100_000, 150):
+        world = World(max_known_headers=size)
+        client, reader = world.client(), world.client()
+        subscribe(reader, "/topic/a")
+        frames = "".join(send("/topic/a", "x", f"number:{n}") for n in range(1000))
+        for _ in range(3):
+            client.send(frames)
+            assert len(reader.frames()) == 1000
+        blocks = world.hub.blocks.of(
+            client.session.connection.version, world.hub.limits
+        )
+        known = 0 if blocks is None else len(blocks.known) + len(blocks.earlier)
+        assert bool(size) == bool(known)
+        assert known <= most
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1", "1.2"])
+def test_a_version_reads_what_another_has_made_known_by_its_own_rules(
+    version: str,
+) -> None:
+    world = World()
+    clients = [world.client(version=each) for each in ("1.0", "1.1", "1.2")]
+    reader = world.client(version="1.2")
+    subscribe(reader, "/topic/a")
+    for client in clients:
+        client.send(send("/topic/a", "x", "a:\\n") * 3)
+    values = [frame.headers["a"] for frame in reader.frames()]
+    assert values == ["\\n"] * 3 + ["\n"] * 6
+    client = world.client(version=version)
+    client.send(send("/topic/a", "x", "a:\\n"))
+    value = "\\n" if version == "1.0" else "\n"
+    assert reader.frame().headers["a"] == value
