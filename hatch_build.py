@@ -25,6 +25,7 @@ COMPILED = [
     "romp_asgi/outbox.py",
     "romp_asgi/receiver.py",
     "romp_asgi/session.py",
+    "romp_asgi/websocket_messages.py",
 ]
 
 #: Classes with two bases, which mypyc does not know, and what only names others.

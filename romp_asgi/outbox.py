@@ -136,22 +136,3 @@ class Outbox:
         if self._is_full and not self.is_paused and self.size <= self.high_water:
             self._is_full = False
             self._on_room()
-
-
-class FrameOutbox(Outbox):
-    """The send buffer of a client to whom each frame goes in a message of its own.
-
-    The writer takes frames when it can, and says so by ``resume``: until then the
-    outbox is paused.
-    """
-
-    __slots__ = ()
-
-    def write(self, head: bytes, tail: bytes = b"") -> bool:
-        """Add a frame; as for ``Outbox``, but each piece is a whole frame."""
-        pieces = self._pieces
-        if not pieces:
-            self._flusher.add(self)
-        pieces.append(head + tail)
-        self.size = size = self.size + len(head) + len(tail)
-        return size <= self.high_water or self._relieve()

@@ -13,9 +13,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from romp_asgi import Config, Romp
 from romp_asgi.errors import InternalError, SlowConsumer
-from romp_asgi.routes.websocket import close_code, origin_allowed
+from romp_asgi.routes.websocket import origin_allowed
 from romp_asgi.server import Server
 from romp_asgi.uvicorn_ws import WebSocketProtocol
+from romp_asgi.websocket import close_code
 
 pytestmark = pytest.mark.anyio
 

@@ -1,0 +1,304 @@
+"""Our protocol class for uvicorn: messages without events, and with them as ever."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import uvicorn
+from hypothesis import given, strategies as st
+from starlette.types import Receive, Scope, Send
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.frames import Frame, Opcode
+from websockets.protocol import Protocol, Side
+
+from romp_asgi.uvicorn_ws import WebSocketProtocol
+from romp_asgi.websocket import DIRECT
+from romp_asgi.websocket_messages import encode_messages, text_head
+from tests.test_websocket import (
+    CONNECT,
+    SEND,
+    SUBSCRIBE,
+    closed_with,
+    connected,
+    serving,
+    subscribed,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+# Encoding
+
+
+def read(octets: bytes) -> list[tuple[Opcode, bytes]]:
+    """The messages in them, as a client of websockets has them."""
+    protocol = Protocol(Side.CLIENT, max_size=None)
+    protocol.receive_data(octets)
+    messages = []
+    for frame in protocol.events_received():
+        assert isinstance(frame, Frame)
+        assert frame.fin
+        messages.append((frame.opcode, bytes(frame.data)))
+    return messages
+
+
+@pytest.mark.parametrize("size", [1, 125, 126, 1023, 1024, 65535, 65536, 1 << 20])
+@pytest.mark.parametrize("filling", [b"x", b"\xc3\xbc", b"\xff"])
+def test_a_message_of_any_length(size: int, filling: bytes) -> None:
+    payload = (filling * size)[: (size - 1) // len(filling) * len(filling)] + b"\0"
+    opcode = Opcode.BINARY if b"\xff" in payload else Opcode.TEXT
+    for head, tail in ((payload, b""), (b"MESSAGE\n\n", payload)):
+        pieces = [text_head(len(head) + len(tail)), head, tail]
+        assert read(encode_messages(pieces)) == [(opcode, head + tail)]
+
+
+@given(st.lists(st.tuples(st.binary(), st.text()), min_size=1))
+def test_each_message_is_text_if_it_can_be(messages: list[tuple[bytes, str]]) -> None:
+    def opcode(payload: bytes) -> Opcode:
+        try:
+            payload.decode()
+        except UnicodeDecodeError:
+            return Opcode.BINARY
+        return Opcode.TEXT
+
+    pieces, payloads = [], []
+    for number, (octets, text) in enumerate(messages):
+        one, two = text.encode() + b"\0", octets + b"\0"
+        if number % 2:
+            one, two = two, one
+        pieces += [text_head(len(one + two)), one, two]
+        payloads.append(one + two)
+    expected = [(opcode(payload), payload) for payload in payloads]
+    assert read(encode_messages(pieces)) == expected
+
+
+# Without events
+
+
+@pytest.fixture
+def ws() -> Any:
+    return WebSocketProtocol
+
+
+async def test_our_server_offers_it_and_the_broker_takes_it(ws: Any) -> None:
+    async with serving(ws) as (url, romp), connected(url):
+        (session,) = romp._hub.sessions
+        assert type(session.transport).__name__ == "DirectConnection"
+    async with serving("websockets-sansio") as (url, romp), connected(url):
+        (session,) = romp._hub.sessions
+        assert type(session.transport).__name__ == "WebSocketConnection"
+
+
+async def test_a_client_costs_one_task(ws: Any) -> None:
+    async with serving(ws) as (url, _):
+        before = len(asyncio.all_tasks())
+        async with connected(url) as client:
+            await subscribed(client)
+            # One is the server's, and one the client's keep-alive here.
+            assert len(asyncio.all_tasks()) == before + 2
+
+
+async def test_a_message_in_fragments(ws: Any) -> None:
+    async with serving(ws) as (url, _), connected(url) as client:
+        await subscribed(client)
+        await client.send([SEND[:9], SEND[9:], "Grü", "ße\0"])
+        assert str(await client.recv()).endswith("\n\nGrüße\0")
+        # A character may be cut in two by the end of a fragment.
+        whole = f"{SEND}\0{SEND}ü\0".encode()
+        await client.send([whole[:-2], whole[-2:]], text=True)
+        assert str(await client.recv()).endswith("\n\n\0")
+        assert str(await client.recv()).endswith("\n\nü\0")
+
+
+async def test_text_that_is_none_closes_with_1007(ws: Any) -> None:
+    async with serving(ws) as (url, romp):
+        async with connected(url) as client:
+            await client.send(b"SEND\ndestination:/topic/a\n\n\xff\0", text=True)
+            assert await closed_with(client) == 1007
+        async with asyncio.timeout(5):
+            while romp._hub.sessions:
+                await asyncio.sleep(0.01)
+
+
+async def test_a_message_that_is_too_large_closes_with_1009(ws: Any) -> None:
+    async with serving(ws) as (url, _), connected(url) as client:
+        # The close may come while it is being sent.
+        with contextlib.suppress(ConnectionClosed):
+            await client.send("x" * (1 << 22) + "x")
+        assert await closed_with(client) == 1009
+
+
+async def test_pings_are_answered_between_messages(ws: Any) -> None:
+    async with serving(ws) as (url, _), connected(url) as client:
+        await subscribed(client)
+        pongs = []
+        for number in range(200):
+            await client.send(f"{SEND}{number}\0")
+            pongs.append(await client.ping())
+        for number in range(200):
+            assert str(await client.recv()).endswith(f"\n\n{number}\0")
+        async with asyncio.timeout(5):
+            await asyncio.gather(*pongs)
+
+
+async def test_what_does_not_fit_waits_and_comes_in_order(ws: Any) -> None:
+    count, size = 300, 200_000
+    queue = {"type": "queue", "max_messages": count}
+    keys = {"destinations": {"/queue/a": queue}, "outbox_high_water": 100_000}
+    async with serving(ws, **keys) as (url, romp), connected(url) as client:
+        await client.send(SUBSCRIBE.replace("topic", "queue"))
+        assert str(await client.recv()).startswith("RECEIPT\n")
+        client.transport.pause_reading()
+        for number in range(count):
+            await romp.publish("/queue/a", f"{number:08}".ljust(size))
+        (session,) = romp._hub.sessions
+        outbox = session.transport.outbox
+        async with asyncio.timeout(5):
+            while not outbox.is_paused:
+                await asyncio.sleep(0.01)
+        # Two marks: that of the queue, and what a pass had written by then.
+        assert outbox.size <= 100_000 + 2 * size
+        assert len(romp._hub.broker.destinations["/queue/a"]) > 0
+        client.transport.resume_reading()
+        for number in range(count):
+            body = str(await client.recv()).partition("\n\n")[2]
+            assert body.startswith(f"{number:08}")
+
+
+async def test_what_waits_is_written_before_the_close(ws: Any) -> None:
+    count = 100
+    async with serving(ws) as (url, romp), connected(url) as client:
+        await subscribed(client)
+        client.transport.pause_reading()
+        for _ in range(count):
+            await romp.publish("/topic/a", "x" * 200_000)
+        (session,) = romp._hub.sessions
+        assert session.transport.outbox.is_paused
+        await client.send("NONSENSE\n\n\0")
+        async with asyncio.timeout(5):
+            while romp._hub.sessions and not session.is_closed():
+                await asyncio.sleep(0.01)
+        client.transport.resume_reading()
+        for _ in range(count):
+            assert str(await client.recv()).startswith("MESSAGE\n")
+        assert str(await client.recv()).startswith("ERROR\n")
+        assert await closed_with(client) == 1002
+
+
+async def test_a_session_that_is_held_is_not_read_from(ws: Any) -> None:
+    queue = {"type": "queue", "max_messages": 1, "overflow": "block"}
+    async with (
+        serving(ws, destinations={"/queue/a": queue}) as (url, romp),
+        connected(url) as client,
+    ):
+        frame = "SEND\ndestination:/queue/a\n\n" + "x" * 100_000 + "\0"
+        sent = 0
+
+        async def send() -> None:
+            nonlocal sent
+            for _ in range(1000):
+                await client.send(frame)
+                sent += 1
+
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(send(), 1)
+        assert sent < 200
+        received = 0
+        async with romp.subscribe("/queue/a") as messages, asyncio.timeout(10):
+            while received < sent:
+                await anext(messages)
+                received += 1
+
+
+# With events
+
+
+@contextlib.asynccontextmanager
+async def application(app: Any, **options: Any) -> AsyncIterator[str]:
+    """An application that knows nothing of us, on our class; its address."""
+    config = uvicorn.Config(
+        app, ws=WebSocketProtocol, lifespan="off", log_config=None, port=0, **options
+    )
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server._serve())
+    try:
+        async with asyncio.timeout(5):
+            while not server.started:
+                await asyncio.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"ws://127.0.0.1:{port}/"
+    finally:
+        server.should_exit = True
+        await asyncio.wait_for(task, 10)
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    assert (await receive())["type"] == "websocket.connect"
+    if scope["path"] == "/refused":
+        await send({"type": "websocket.close"})
+        return
+    if scope["path"] == "/broken":
+        raise ValueError("what the application does wrong")
+    await send({"type": "websocket.accept"})
+    deflates = DIRECT not in scope["extensions"]
+    await send({"type": "websocket.send", "text": f"deflates: {deflates}"})
+    while (event := await receive())["type"] == "websocket.receive":
+        if event.get("text") == "close":
+            await send({"type": "websocket.close", "code": 3001, "reason": "asked"})
+            return
+        for _ in range(3):
+            await send({**event, "type": "websocket.send"})
+
+
+@pytest.mark.parametrize("compression", [None, "deflate"])
+async def test_an_application_has_its_events(compression: str | None) -> None:
+    async with (
+        application(echo) as url,
+        connect(url, compression=compression) as client,
+        asyncio.timeout(10),
+    ):
+        assert await client.recv() == f"deflates: {compression is not None}"
+        for message in ("text", b"octets", "x" * 200_000, ""):
+            await client.send(message)
+            assert [await client.recv() for _ in range(3)] == [message] * 3
+        await client.send("close")
+        with pytest.raises(ConnectionClosed) as caught:
+            await client.recv()
+        assert caught.value.rcvd is not None
+        assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (3001, "asked")
+
+
+@pytest.mark.parametrize(("path", "status"), [("refused", 403), ("broken", 500)])
+async def test_an_application_that_does_not_accept(path: str, status: int) -> None:
+    async with application(echo) as url:
+        with pytest.raises(InvalidStatus) as caught:
+            await connect(url + path)
+        assert caught.value.response.status_code == status
+
+
+async def test_a_request_that_is_no_handshake_is_refused() -> None:
+    async with application(echo) as url:
+        host, port = url.removeprefix("ws://").rstrip("/").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(
+            b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
+            b"Upgrade: websocket\r\nSec-WebSocket-Version: 7\r\n\r\n"
+        )
+        async with asyncio.timeout(5):
+            assert (await reader.readline()).split()[1] in (b"400", b"426")
+            await reader.read()
+        writer.close()
+
+
+async def test_a_client_that_is_gone_ends_the_broker_s_session(ws: Any) -> None:
+    async with serving(ws) as (url, romp):
+        async with connect(f"{url}/") as client:
+            await client.send(CONNECT)
+            await client.recv()
+            await client.close(1001)
+        async with asyncio.timeout(5):
+            while romp._hub.sessions:
+                await asyncio.sleep(0.01)
