@@ -36,7 +36,6 @@ class MessageReceiver:
         "_outbox",
         "_session",
         "_version",
-        "_version_name",
     )
 
     def __init__(
@@ -51,22 +50,18 @@ class MessageReceiver:
         self._session = session
         self._outbox = outbox
         self._version = version
-        self._version_name = version.name
 
     def deliver(self, message: Message, tag: int, redelivered: bool) -> bool:
         """Put a message into the outbox; see `Receiver`."""
-        tail = message.tails.get(self._version_name)
-        if tail is None:
-            tail = message.tails[self._version_name] = encode_message_tail(
-                message.number, message.headers, message.body, self._version
-            )
+        version = self._version
+        tail = message.tail if message.tail_form is version else self._tail(message)
         if not tag and not redelivered:
             return self._outbox.write(self._head, tail)
         again = b"true" if redelivered else b"false"
         if not tag:
             head = b"%bredelivered:%b\n" % (self._head, again)
             return self._outbox.write(head, tail)
-        if self._version is STOMP_1_2:
+        if version is STOMP_1_2:
             head = b"%bredelivered:%b\nack:%d\n" % (self._head, again, tag)
             return self._outbox.write(head, tail)
         # Before 1.2 an ACK names its message by the message-id alone, and one client
@@ -79,6 +74,20 @@ class MessageReceiver:
             tag,
         )
         return self._outbox.write(head, rest)
+
+    def _tail(self, message: Message) -> bytes:
+        """What all receivers of a message share, encoded once for a version."""
+        version, tails = self._version, message.tails
+        if tails is not None and (tail := tails.get(version)) is not None:
+            return tail
+        tail = encode_message_tail(
+            message.number, message.headers, message.body, version
+        )
+        if message.tail_form is None:
+            message.tail, message.tail_form = tail, version
+        else:
+            message.tails = {**(tails or {}), version: tail}
+        return tail
 
     def overrun(self) -> bool:
         """Whether the outbox is over its limit."""

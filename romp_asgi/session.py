@@ -65,6 +65,12 @@ class Transport(Protocol):
         ...
 
 
+#: To look up a member in its enum takes 0.1 µs each time, in Python 3.11.
+_SEND: Final = Command.SEND
+_ACK: Final = Command.ACK
+_DISCONNECT: Final = Command.DISCONNECT
+_CONNECTED: Final = State.CONNECTED
+
 #: Octets that are read from a client that is held and has something to acknowledge.
 _MAX_AHEAD: Final = 65536
 
@@ -314,26 +320,33 @@ class Session:
         connection = self.connection
         command = frame.command
         headers = frame.headers
-        # A SEND whose block came before leads where that did: two look-ups less, and
-        # what takes part in them, which of 10,000 destinations is in no cache.
+        # Nearly all frames are of two kinds of which all is known that matters: a SEND
+        # with headers that came before leads where they did, and an ACK may have a
+        # number and nothing else. To look at them as at others took a fifth longer;
+        # and of 10,000 destinations what a look-up needs is in no cache.
         if (
-            command is Command.SEND
-            and type(headers) is Headers
-            and (target := headers.target) is not None
-            and target.exists
-            and connection.state is State.CONNECTED
+            type(headers) is Headers
+            and connection.state is _CONNECTED
             and self.hub.filters is None
         ):
-            message = Message(target.name, headers, frame.body)
-            pending = self.hub.broker.send(
-                self.client, message, self._now, None, target
-            )
-            if pending is not None:
-                self.done(frame, pending)
-            return
+            broker = self.hub.broker
+            pending: Pending | None
+            if command is _SEND:
+                target = headers.target
+                if target is not None and target.exists:
+                    message = Message(target.name, headers, frame.body)
+                    pending = broker.send(self.client, message, self._now, None, target)
+                    if pending is not None:
+                        self.done(frame, pending)
+                    return
+            elif command is _ACK and headers.tag:
+                pending = broker.acknowledge(self.client, headers.tag, self._now)
+                if pending is not None:
+                    self.done(frame, pending)
+                return
         # SEND and ACK, which are nearly all, look for their headers themselves.
-        if connection.state is not State.CONNECTED or (
-            command is not Command.SEND and command is not Command.ACK
+        if connection.state is not _CONNECTED or (
+            command is not _SEND and command is not _ACK
         ):
             if connection.state is State.CLOSED:
                 return
@@ -354,7 +367,7 @@ class Session:
         pending = self.act(frame)
         if pending is not None or spec.RECEIPT in frame.headers:
             self.done(frame, pending)
-        if command is Command.DISCONNECT:
+        if command is _DISCONNECT:
             self.end(None)
 
     def _log_in(self, frame: Frame) -> None:
@@ -426,7 +439,7 @@ class Session:
 
     def act(self, frame: Frame) -> Pending | None:
         """Do what a frame says; return what has to be waited for, if anything."""
-        if frame.command is Command.SEND:
+        if frame.command is _SEND:
             return self._send(frame)
         broker, client = self.hub.broker, self.client
         match frame.command:

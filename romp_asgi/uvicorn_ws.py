@@ -129,7 +129,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def write_messages(self, pieces: list[bytes]) -> None:
         """Send messages now, if the connection is open still: see `encode_messages`."""
-        if self.conn.state is State.OPEN and not self.disconnected:
+        if self.conn.state is State.OPEN and self._client is not None:
             self.transport.write_through(encode_messages(pieces))
 
     def pause_reading(self) -> None:
@@ -142,7 +142,16 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.read_paused = False
         self.transport.resume_reading()
 
-    # What the transport tells, and uvicorn of messages
+    # What the transport tells, and uvicorn of messages and pings
+
+    @override
+    def keepalive_timeout(self) -> None:
+        # What is not read from cannot be heard to answer.
+        if self._client is not None and self.read_paused:
+            self.pong_timer = self.pending_ping_payload = None
+            self.schedule_ping()
+        else:
+            super().keepalive_timeout()
 
     @override
     def pause_writing(self) -> None:

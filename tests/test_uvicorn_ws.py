@@ -213,6 +213,29 @@ async def test_a_session_that_is_held_is_not_read_from(ws: Any) -> None:
                 received += 1
 
 
+@pytest.mark.parametrize("answers", [True, False])
+async def test_a_held_session_is_not_expected_to_answer_pings(
+    ws: Any, answers: bool
+) -> None:
+    queue = {"type": "queue", "max_messages": 1, "overflow": "block"}
+    async with (
+        serving(ws, ping=0.1, destinations={"/queue/a": queue}) as (url, romp),
+        connected(url) as client,
+    ):
+        await client.send("SEND\ndestination:/queue/a\n\nx\0" * 3)
+        await asyncio.sleep(1)
+        assert len(romp._hub.broker.destinations["/queue/a"]) < 3
+        assert romp._hub.sessions
+        if not answers:
+            client.transport.pause_reading()
+        async with romp.subscribe("/queue/a") as messages:
+            assert [(await anext(messages)).text for _ in range(3)] == ["x"] * 3
+        # From now on it is.
+        await asyncio.sleep(1)
+        assert len(romp._hub.sessions) == answers
+        client.transport.abort()
+
+
 # With events
 
 

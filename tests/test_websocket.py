@@ -31,7 +31,9 @@ def ws(request: pytest.FixtureRequest) -> Any:
 
 
 @asynccontextmanager
-async def serving(ws: Any, **keys: Any) -> AsyncIterator[tuple[str, Romp]]:
+async def serving(
+    ws: Any, *, ping: Any = 20, **keys: Any
+) -> AsyncIterator[tuple[str, Romp]]:
     """A server; its WebSocket address and its application."""
     romp = Romp(Config(**keys))
     config = uvicorn.Config(
@@ -41,6 +43,8 @@ async def serving(ws: Any, **keys: Any) -> AsyncIterator[tuple[str, Romp]]:
         log_config=None,
         ws_per_message_deflate=False,
         ws_max_size=1 << 22,
+        ws_ping_interval=ping,
+        ws_ping_timeout=ping,
         timeout_graceful_shutdown=1,
     )
     server = Server(config, romp)

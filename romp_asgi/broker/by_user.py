@@ -20,7 +20,7 @@ from romp_asgi.broker.queue import Queue
 from romp_asgi.broker.subscription import Delivery, Subscription
 from romp_asgi.broker.topic import Topic, is_for
 from romp_asgi.errors import DestinationFull
-from romp_asgi.stomp.spec import EXPIRES, TO, AckMode
+from romp_asgi.stomp.spec import EXPIRES, TO
 
 
 class _Box(Backlog):
@@ -90,7 +90,7 @@ class UserTopic(ByUser, Topic):
         self, subscription: Subscription, message: Message, *, force: bool
     ) -> bool:
         """Deliver to one subscription; return whether it is not slow."""
-        if subscription.ack is AckMode.AUTO:
+        if not subscription.acknowledges:
             return subscription.receiver.deliver(message, 0, False)
         if not force:
             self._memory.check()
@@ -256,7 +256,7 @@ class Mailboxes(ByUser):
                 continue
             self._in_boxes -= 1
             subscription.give(delivery)
-            if subscription.ack is AckMode.AUTO:
+            if not subscription.acknowledges:
                 box.let_go(delivery)
         if not len(box):
             self._boxes.pop(user, None)

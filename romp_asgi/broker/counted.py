@@ -19,7 +19,7 @@ from romp_asgi.broker.pending import Pending
 from romp_asgi.broker.policy import Overflow, Policy
 from romp_asgi.broker.room import Room
 from romp_asgi.broker.subscription import Delivery, Subscription
-from romp_asgi.stomp.spec import EXPIRES, AckMode
+from romp_asgi.stomp.spec import EXPIRES
 
 
 class _Entry:
@@ -271,7 +271,7 @@ class Counted(Destination):
         wants = subscription.wants
         if wants is not None and not wants(message):
             return
-        if subscription.ack is AckMode.AUTO:
+        if not subscription.acknowledges:
             entry.count += 1
             more = subscription.receiver.deliver(message, 0, entry.is_returned)
             subscription.ready = more

@@ -24,7 +24,9 @@ class Message:
             never.
         sender: the client that sent it; only where the destination has
             ``filter_self``.
-        tails: its encoded form by STOMP version, kept by whoever encodes it.
+        tail: its encoded form, kept by whoever encodes it.
+        tail_form: which form that is; None if there is none yet.
+        tails: other forms of it, if there are any.
     """
 
     __slots__ = (
@@ -34,6 +36,8 @@ class Message:
         "headers",
         "number",
         "sender",
+        "tail",
+        "tail_form",
         "tails",
     )
 
@@ -47,7 +51,9 @@ class Message:
         self.body = body
         self.number = 0
         self.expires_at = 0.0
-        self.tails: dict[str, bytes] = {}
+        self.tail = b""
+        self.tail_form: object = None
+        self.tails: dict[object, bytes] | None = None
 
     @property
     def size(self) -> int:

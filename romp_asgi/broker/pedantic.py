@@ -57,7 +57,15 @@ class PedanticQueue(Queue):
         return late + super().expire(now)
 
     @override
-    def _pump(self, new: Subscription | None = None) -> None:
+    def resume(self, subscription: Subscription) -> None:
+        self._set_late_aside()
+        super().resume(subscription)
+
+    @override
+    def _pump(self) -> None:
+        self._set_late_aside()
+        super()._pump()
+
+    def _set_late_aside(self) -> None:
         # What comes later than this line is a matter of microseconds.
         self._late += self._lifetimes.take_late(self._backlog, self._clock.now())
-        super()._pump(new)

@@ -14,7 +14,7 @@ from romp_asgi.broker.pending import Pending, all_of
 from romp_asgi.broker.policy import Overflow, Policy
 from romp_asgi.broker.subscription import Delivery, Subscription
 from romp_asgi.errors import DestinationFull
-from romp_asgi.stomp.spec import EXPIRES, AckMode
+from romp_asgi.stomp.spec import EXPIRES
 
 #: How many producers may wait for room in a queue, if it is not longer than that.
 _MAX_WAITING: Final = 1000
@@ -74,7 +74,7 @@ class Queue(Destination):
             return self._offer(message, force)
         # By the invariant nothing waits.
         subscription = rotation[0]
-        if subscription.ack is AckMode.AUTO:
+        if not subscription.acknowledges:
             # Without a Delivery: nobody will ask for it again.
             more = subscription.receiver.deliver(message, 0, False)
             if not more:
@@ -96,7 +96,7 @@ class Queue(Destination):
         subscription = self._first_for(message)
         if subscription is None:
             return self._store(message, force)
-        if subscription.ack is not AckMode.AUTO and not force:
+        if subscription.acknowledges and not force:
             self._memory.check()
         self._give(subscription, self._backlog.hold(message))
         self.accepted += 1
@@ -117,36 +117,44 @@ class Queue(Destination):
             self._rotation.append(subscription)
         else:
             subscription.has_turn = False
-        if subscription.ack is AckMode.AUTO:
+        if not subscription.acknowledges:
             self._backlog.let_go(delivery)
 
     def _store(self, message: Message, force: bool) -> Pending | None:
-        limit = self.policy.max_messages
-        overflow = self.policy.overflow
+        backlog = self._backlog
+        limit, is_full = self.policy.max_messages, False
         if not force:
-            self._check(limit, overflow)
-        if overflow is Overflow.DROP_OLDEST and len(self._backlog) >= limit:
-            self._drop_oldest(limit - 1)
+            self._memory.check()
+        if len(backlog) >= limit - 1:
+            is_full = self._make_room(limit, force)
         if EXPIRES in message.headers:
             self._lifetimes.note(message)
-        self._backlog.append(self._backlog.hold(message))
+        backlog.append(backlog.hold(message))
         self.accepted += 1
         # What comes to a full queue that blocks is kept, and its producer waits.
-        if overflow is Overflow.BLOCK and len(self._backlog) >= limit:
+        if is_full:
             if self._room is None:
                 self._room = Pending()
             memory = self._memory.room()
             return all_of([self._room, memory]) if memory else self._room
         return self._memory.room()
 
-    def _check(self, limit: int, overflow: Overflow) -> None:
-        """Refuse what cannot be stored."""
-        self._memory.check()
-        if overflow is Overflow.BLOCK:
-            # One message a producer that waits, and there may always be another one.
-            limit += max(limit, _MAX_WAITING)
-        if overflow is not Overflow.DROP_OLDEST and len(self._backlog) >= limit:
-            raise DestinationFull(self.name, self.policy.max_messages)
+    def _make_room(self, limit: int, force: bool) -> bool:
+        """Drop what has to go for one more; return whether its producer has to wait.
+
+        Raises:
+            DestinationFull: if it cannot be stored.
+        """
+        overflow, length = self.policy.overflow, len(self._backlog)
+        if overflow is Overflow.DROP_OLDEST:
+            self._drop_oldest(limit - 1)
+            return False
+        is_blocking = overflow is Overflow.BLOCK
+        # One message a producer that waits, and there may always be another one.
+        most = limit + max(limit, _MAX_WAITING) if is_blocking else limit
+        if length >= most and not force:
+            raise DestinationFull(self.name, limit)
+        return is_blocking
 
     def _drop_oldest(self, length: int) -> None:
         """Drop until so many are left: several, if consumers gave some back."""
@@ -205,10 +213,27 @@ class Queue(Destination):
 
     @override
     def resume(self, subscription: Subscription) -> None:
-        if not subscription.has_turn and subscription.has_credit:
+        if subscription.has_turn or not subscription.has_credit:
+            return
+        if self._choosy:
             subscription.has_turn = True
             self._rotation.append(subscription)
-            self._pump(subscription)
+            self._pump_each([subscription])
+            return
+        # By the invariant it is the only one with credit if anything waits.
+        backlog = self._backlog
+        while len(backlog):
+            delivery = backlog.pop()
+            more = subscription.give(delivery)
+            if not subscription.acknowledges:
+                backlog.let_go(delivery)
+            if not more:
+                break
+        else:
+            subscription.has_turn = True
+            self._rotation.append(subscription)
+        if self._room is not None:
+            self._check_room()
 
     @override
     def expire(self, now: float) -> list[Message]:
@@ -231,14 +256,10 @@ class Queue(Destination):
         self._check_room()
         return count
 
-    def _pump(self, new: Subscription | None = None) -> None:
-        """Give out what waits while somebody with credit wants it.
-
-        Args:
-            new: the one that has got credit, if nothing else has changed.
-        """
+    def _pump(self) -> None:
+        """Give out what waits while somebody with credit wants it."""
         if self._choosy:
-            self._pump_each(list(self._rotation) if new is None else [new])
+            self._pump_each(list(self._rotation))
             return
         rotation, backlog = self._rotation, self._backlog
         while rotation and len(backlog):
@@ -248,7 +269,7 @@ class Queue(Destination):
                 rotation.append(subscription)
             else:
                 subscription.has_turn = False
-            if subscription.ack is AckMode.AUTO:
+            if not subscription.acknowledges:
                 backlog.let_go(delivery)
         self._check_room()
 

@@ -81,6 +81,7 @@ class Subscription:
         wants: whether it is to get a message; None for every message.
 
     Attributes:
+        acknowledges: whether messages are acknowledged: ``ack`` is not "auto".
         unacked: what it was given and has not acknowledged, oldest first, by tag.
         ready: whether its receiver had room when it was last given something.
         has_turn: whether it is among the consumers of a queue that take turns.
@@ -93,6 +94,7 @@ class Subscription:
     __slots__ = (
         "_tags",
         "ack",
+        "acknowledges",
         "backlog",
         "client",
         "cursor",
@@ -121,6 +123,7 @@ class Subscription:
         self.destination = destination
         self.receiver = receiver
         self.ack = ack
+        self.acknowledges = ack is not AckMode.AUTO
         self.prefetch = prefetch
         self.ready = True
         self.has_turn = False
@@ -141,7 +144,7 @@ class Subscription:
         """Hand a message over; return whether it can be given one more."""
         redelivered = delivery.count > 0
         delivery.count += 1
-        if self.ack is AckMode.AUTO:
+        if not self.acknowledges:
             self.ready = self.receiver.deliver(delivery.message, 0, redelivered)
             return self.ready
         client = self.client

@@ -14,7 +14,6 @@ from romp_asgi.broker.pending import Pending, all_of
 from romp_asgi.broker.policy import Policy, SlowConsumerPolicy
 from romp_asgi.broker.subscription import Delivery, Subscription
 from romp_asgi.errors import SlowConsumer
-from romp_asgi.stomp.spec import AckMode
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -134,7 +133,7 @@ class Topic(Destination):
     @override
     def attach(self, subscription: Subscription) -> None:
         self.subscriptions[subscription] = None
-        if subscription.ack is not AckMode.AUTO:
+        if subscription.acknowledges:
             subscription.backlog = Backlog(self._memory)
         self._list_of(subscription).append(subscription)
 
@@ -224,7 +223,7 @@ class Topic(Destination):
             room.resolve()
 
     def _list_of(self, subscription: Subscription) -> list[Subscription]:
-        if subscription.ack is not AckMode.AUTO:
+        if subscription.acknowledges:
             return self._acknowledging
         return self._plain if subscription.wants is None else self._choosy
 

@@ -20,7 +20,7 @@ from typing import Final
 from romp_asgi.broker import Message
 from romp_asgi.errors import ProtocolError
 from romp_asgi.stomp import Limits, Parser
-from romp_asgi.stomp.frame import encode_headers
+from romp_asgi.stomp.frame import encode_passed_on
 from romp_asgi.stomp.spec import (
     CLIENT_COMMANDS,
     DESTINATION,
@@ -95,21 +95,13 @@ class Encoder:
             self._second = second
             self._text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
         body = message.body
-        head = b"SEND\n%bcontent-length:%d\n\n" % (_lines(message.headers), len(body))
+        lines = encode_passed_on(message.headers, STOMP_1_2)
+        head = b"SEND\n%bcontent-length:%d\n\n" % (lines, len(body))
         line = (
             f"MSG {message.number} {len(head)} {len(body)} "
             f"{self._text}.{int((now - second) * 1000):03d}Z {STOMP_1_2.escape(user)}\n"
         )
         return b"%b%b%b%b" % (line.encode(), head, body, END)
-
-
-def _lines(headers: Mapping[str, str]) -> bytes:
-    # Made for the receivers already, if there were any.
-    encoded: dict[str, bytes] = getattr(headers, "encoded", {})
-    lines = encoded.get(STOMP_1_2.name)
-    if lines is None:
-        lines = encode_headers(headers, STOMP_1_2, RESERVED_HEADERS).encode()
-    return lines
 
 
 def decode(offset: int, line: re.Match[bytes], rest: bytes) -> Record:

@@ -22,9 +22,9 @@ MAX_BLOCK_SIZE: Final = 512
 _OVERHEAD: Final = 450
 _HEADER_OVERHEAD: Final = 115
 
-#: Notes of what came lately: rows of four, 16 bits of a hash each.
-_ROWS: Final = 1 << 14
-_ROW: Final = 4
+#: Places for notes of what came lately, 16 bits of a hash each, and two for each hash.
+_PLACES: Final = 1 << 16
+_PLACE: Final = _PLACES - 1
 
 
 class Blocks:
@@ -42,15 +42,15 @@ class Blocks:
         earlier: those of the generation before. What comes again is taken over.
     """
 
-    __slots__ = ("_max_size", "_notes", "_place", "_size", "earlier", "known")
+    __slots__ = ("_max_size", "_notes", "_size", "_turn", "earlier", "known")
 
     def __init__(self, max_size: int = 1 << 25) -> None:
         self._max_size = max_size // 2
         self.known: dict[bytes, Headers] = {}
         self.earlier: dict[bytes, Headers] = {}
         self._size = 0
-        self._notes = array("H", bytes(2 * _ROWS * _ROW))
-        self._place = 0
+        self._notes = array("H", bytes(2 * _PLACES))
+        self._turn = 0
 
     def recall(self, block: bytes) -> Headers | None:
         """What is remembered of a block that is not among the ``known``."""
@@ -62,19 +62,20 @@ class Blocks:
     def offer(self, block: bytes, headers: Headers) -> None:
         """Remember a block, if it has come before.
 
-        The note of that is a part of its hash: one block in some 16,000 has not.
+        The note of that is a part of its hash: one block in some 30,000 has not.
         """
-        number = hash(block)
-        row, note = number % _ROWS * _ROW, number // _ROWS % 65536
-        if note in self._notes[row : row + _ROW]:
+        notes, number = self._notes, hash(block)
+        place, note = number & _PLACE, number >> 16 & 0xFFFF
+        if notes[place] == note or notes[place ^ 1] == note:
             if len(block) <= MAX_BLOCK_SIZE:
                 self._keep(block, headers)
             return
-        self._place = (self._place + 1) % _ROW
-        self._notes[row + self._place] = note
+        # Now one of the two, now the other.
+        self._turn ^= 1
+        notes[place ^ self._turn] = note
 
     def _keep(self, block: bytes, headers: Headers) -> None:
-        size = 3 * len(block) + _HEADER_OVERHEAD * len(headers) + _OVERHEAD
+        size = 4 * len(block) + _HEADER_OVERHEAD * len(headers) + _OVERHEAD
         self._size += size
         if self._size > self._max_size:
             self.earlier, self.known = self.known, {}

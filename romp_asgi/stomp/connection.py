@@ -48,6 +48,10 @@ class State(Enum):
     CLOSED = "the connection is closed"
 
 
+#: To look it up in its enum takes 0.1 µs each time, in Python 3.11.
+_CLOSED: Final = State.CLOSED
+
+
 class Connection:
     """One connection, without its socket.
 
@@ -107,7 +111,7 @@ class Connection:
     def receive_data(self, data: bytes, now: float) -> None:
         """Take octets as they come from the peer."""
         self._received_at = now
-        if self.state is not State.CLOSED:
+        if self.state is not _CLOSED:
             self._parser.receive_data(data)
 
     def hear(self, now: float) -> None:
@@ -120,7 +124,7 @@ class Connection:
         Raises:
             ProtocolError: when what follows is not a frame.
         """
-        if self.state is State.CLOSED:
+        if self.state is _CLOSED:
             return []
         return self._parser.frames()
 

@@ -4,7 +4,7 @@ Source: STOMP 1.2 § STOMP Frames.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from romp_asgi.stomp.spec import (
     BODY_COMMANDS,
@@ -19,6 +19,9 @@ from romp_asgi.stomp.versions import Version
 _SHOWN_HEADERS = 20
 _SHOWN_OCTETS = 200
 
+_LF: Final = 10
+_ONLY_LENGTH: Final = frozenset({CONTENT_LENGTH})
+
 
 class Headers(dict[str, str]):
     """The headers of one frame, unescaped, in the order they came.
@@ -31,17 +34,23 @@ class Headers(dict[str, str]):
             by whoever encodes them, because the blocks of one sender repeat.
         is_known: whether the next frame with the same header block has this object.
         length: what ``content-length`` says, or -1.
+        plain: the lines they were read from, without the last LF, if there was nothing
+            to unescape in them and no name came twice.
         size: octets of the lines they were read from.
+        tag: the number that an ACK of STOMP 1.2 has, and nothing else; 0 if it is not
+            that simple.
         target: where a SEND goes that asks for nothing else; kept by whoever sends it
             there. All but ``encoded`` are of headers that were read.
     """
 
-    __slots__ = ("encoded", "is_known", "length", "size", "target")
+    __slots__ = ("encoded", "is_known", "length", "plain", "size", "tag", "target")
 
-    encoded: dict[str, bytes]
+    encoded: dict[str, bytes] | None
     is_known: bool
     length: int
+    plain: bytes | None
     size: int
+    tag: int
     target: Any
 
 
@@ -150,17 +159,44 @@ def encode_message_tail(
 
     Source: STOMP 1.2 § MESSAGE.
     """
-    encoded = getattr(headers, "encoded", None)
-    lines = None if encoded is None else encoded.get(version.name)
-    if lines is None:
-        lines = encode_headers(headers, version, RESERVED_HEADERS).encode()
-        if isinstance(headers, Headers):
-            if encoded is None:
-                headers.encoded = {}
-            headers.encoded[version.name] = lines
+    lines = encode_passed_on(headers, version)
     return b"message-id:%d\n%bcontent-length:%d\n\n%b\0" % (
         number,
         lines,
         len(body),
         body,
     )
+
+
+def encode_passed_on(headers: Mapping[str, str], version: Version) -> bytes:
+    """Those of a sender's header lines that its receivers get, each with its LF.
+
+    Kept, if the headers are `Headers`.
+    """
+    encoded: dict[str, bytes] | None = getattr(headers, "encoded", None)
+    lines = None if encoded is None else encoded.get(version.name)
+    if lines is None:
+        lines = _as_read(headers)
+        if lines is None:
+            lines = encode_headers(headers, version, RESERVED_HEADERS).encode()
+        if isinstance(headers, Headers):
+            headers.encoded = {**(encoded or {}), version.name: lines}
+    return lines
+
+
+def _as_read(headers: Mapping[str, str]) -> bytes | None:
+    """The sender's lines, if they can be passed on as they were read: most can."""
+    plain: bytes | None = getattr(headers, "plain", None)
+    # With one colon a line there is nothing to escape, whatever the version.
+    if plain is None or plain.count(b":") != len(headers):
+        return None
+    lines = plain + b"\n"
+    reserved = headers.keys() & RESERVED_HEADERS
+    if not reserved:
+        return lines
+    if reserved != _ONLY_LENGTH:
+        return None
+    start = lines.find(b"content-length:")
+    if start > 0 and lines[start - 1] != _LF:  # the end of another name
+        return None
+    return lines[:start] + lines[lines.index(b"\n", start) + 1 :]

@@ -11,6 +11,9 @@ from typing import Final
 class Command(StrEnum):
     """The first line of a frame."""
 
+    # Enum's own is a function of Python's, and this the same number.
+    __hash__ = str.__hash__
+
     CONNECT = "CONNECT"
     STOMP = "STOMP"
     SEND = "SEND"

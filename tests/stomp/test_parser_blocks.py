@@ -99,7 +99,7 @@ def test_blocks_in_turn_are_all_remembered() -> None:
     receiver = parser()
     octets = b"".join(many(14_000))
     # Of some the note is written over before they come again.
-    for _ in range(3):
+    for _ in range(7):
         feed(receiver, octets)
     before, after = feed(receiver, octets), feed(receiver, octets)
     same = [a.headers is b.headers for a, b in zip(before, after, strict=True)]
