@@ -54,7 +54,10 @@ class MessageReceiver:
     def deliver(self, message: Message, tag: int, redelivered: bool) -> bool:
         """Put a message into the outbox; see `Receiver`."""
         version = self._version
-        tail = message.tail if message.tail_form is version else self._tail(message)
+        if message.tail_version == version.name:
+            tail = message.tail
+        else:
+            tail = self._tail(message)
         if not tag and not redelivered:
             return self._outbox.write(self._head, tail)
         again = b"true" if redelivered else b"false"
@@ -78,15 +81,15 @@ class MessageReceiver:
     def _tail(self, message: Message) -> bytes:
         """What all receivers of a message share, encoded once for a version."""
         version, tails = self._version, message.tails
-        if tails is not None and (tail := tails.get(version)) is not None:
+        if tails is not None and (tail := tails.get(version.name)) is not None:
             return tail
         tail = encode_message_tail(
             message.number, message.headers, message.body, version
         )
-        if message.tail_form is None:
-            message.tail, message.tail_form = tail, version
+        if not message.tail_version:
+            message.tail, message.tail_version = tail, version.name
         else:
-            message.tails = {**(tails or {}), version: tail}
+            message.tails = {**(tails or {}), version.name: tail}
         return tail
 
     def overrun(self) -> bool:

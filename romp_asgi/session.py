@@ -13,6 +13,7 @@ from mypy_extensions import mypyc_attr
 
 from romp_asgi.auth import User
 from romp_asgi.broker import VIRTUAL, Client, Message, Pending
+from romp_asgi.broker.destination import Destination
 from romp_asgi.errors import (
     FilterError,
     HeaderError,
@@ -332,7 +333,7 @@ class Session:
             broker = self.hub.broker
             pending: Pending | None
             if command is _SEND:
-                target = headers.target
+                target: Destination | None = headers.target
                 if target is not None and target.exists:
                     message = Message(target.name, headers, frame.body)
                     pending = broker.send(self.client, message, self._now, None, target)

@@ -7,7 +7,7 @@ messages without events, as many at a time as there are (bench/README.md).
 """
 
 import asyncio
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from typing_extensions import override
 from uvicorn.protocols.websockets.websockets_sansio_impl import (
@@ -18,6 +18,9 @@ from websockets.protocol import State
 
 from romp_asgi.websocket import DIRECT
 from romp_asgi.websocket_messages import encode_messages, is_text
+
+#: Seconds for a peer to take what is written to it before a close.
+_DRAIN: Final = 10.0
 
 
 class MessageClient(Protocol):
@@ -68,9 +71,11 @@ class PassWriter:
         self._transport.write(data)
 
     def close(self) -> None:
-        """Write what has come together, then close."""
+        """Write what has come together, then close, and wait for that a while."""
         self._flush()
         self._transport.close()
+        if self._transport.get_write_buffer_size():
+            self._loop.call_later(_DRAIN, self._transport.abort)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -92,6 +97,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     transport: PassWriter  # type: ignore[assignment]  # it has all that uvicorn calls
     _client: MessageClient | None = None
+    _was_paused = False  # reading, since the last ping
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -124,17 +130,32 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     # What an endpoint asks that takes messages without events
 
     def attach(self, client: MessageClient) -> None:
-        """Give messages to a client from now on."""
+        """Give messages to a client from now on, and those that came before now."""
         self._client = client
+        received, others = [], []
+        while not self.queue.empty():
+            event = self.queue.get_nowait()
+            if event["type"] != "websocket.receive":
+                others.append(event)
+            elif (text := event.get("text")) is not None:
+                received.append(text.encode())
+            else:
+                received.append(event.get("bytes") or b"")
+        for event in others:
+            self.queue.put_nowait(event)
+        if self.read_paused:
+            self.resume_reading()
+        if received:
+            client.receive_data(b"".join(received))
 
     def write_messages(self, pieces: list[bytes]) -> None:
         """Send messages now, if the connection is open still: see `encode_messages`."""
-        if self.conn.state is State.OPEN and self._client is not None:
+        if self.conn.state is State.OPEN and not self.transport.is_closing():
             self.transport.write_through(encode_messages(pieces))
 
     def pause_reading(self) -> None:
         """Leave what the peer sends to the kernel."""
-        self.read_paused = True
+        self.read_paused = self._was_paused = True
         self.transport.pause_reading()
 
     def resume_reading(self) -> None:
@@ -145,9 +166,15 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     # What the transport tells, and uvicorn of messages and pings
 
     @override
+    def send_keepalive_ping(self) -> None:
+        self._was_paused = self.read_paused
+        super().send_keepalive_ping()
+
+    @override
     def keepalive_timeout(self) -> None:
-        # What is not read from cannot be heard to answer.
-        if self._client is not None and self.read_paused:
+        # Who is not read from cannot be heard to answer; but one that does not read
+        # what is written to it may be gone.
+        if self._client is not None and self._was_paused and self.writable.is_set():
             self.pong_timer = self.pending_ping_payload = None
             self.schedule_ping()
         else:

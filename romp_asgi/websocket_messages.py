@@ -115,8 +115,9 @@ class PackedOutbox(Outbox):
 
     @override
     def flush(self) -> None:
-        self._pack()
-        super().flush()
+        if not self.is_paused:
+            self._pack()
+            super().flush()
 
     @override
     def clear(self) -> None:

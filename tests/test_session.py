@@ -618,3 +618,41 @@ def test_nothing_secret_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     client.send("CONNECT\naccept-version:1.2\nlogin:a\npasscode:wrong-secret\n\n^@")
     assert client.error() == ("auth err", None)
     assert "secret" not in caplog.text
+
+
+# Several versions
+
+
+@pytest.mark.parametrize("name", ["/topic/a", "/topic/ack"])
+def test_subscribers_of_all_versions_get_the_same_message(name: str) -> None:
+    world = World()
+    readers = [world.client(version=v) for v in ("1.2", "1.1", "1.0", "1.1", "1.2")]
+    ack = "ack:client\n" if name.endswith("ack") else ""
+    for reader in readers:
+        reader.ask(f"SUBSCRIBE\nid:1\ndestination:{name}\n{ack}receipt:s\n\n^@")
+    sender = world.client()
+    for number in range(4):
+        sender.send(f"SEND\ndestination:{name}\na:b\\cc\n\n{number}^@")
+    frames = [reader.frames() for reader in readers]
+    for received in frames:
+        assert [frame.body for frame in received] == [b"0", b"1", b"2", b"3"]
+    # As each version writes a colon.
+    values = [received[0].headers["a"] for received in frames]
+    assert values == ["b:c", "b:c", "b:c", "b:c", "b:c"]
+    assert sender.frames() == []
+
+
+def test_a_message_that_comes_back_goes_to_a_client_of_another_version() -> None:
+    world = World()
+    first, second, third = (world.client(version=v) for v in ("1.2", "1.1", "1.0"))
+    subscribe = "SUBSCRIBE\nid:1\ndestination:/queue/a\nack:client\nreceipt:s\n\n^@"
+    first.ask(subscribe)
+    world.client().send("SEND\ndestination:/queue/a\n\nx^@")
+    assert first.frame().body == b"x"
+    second.ask(subscribe)
+    first.session.connection_lost()
+    assert second.frame().body == b"x"
+    third.ask(subscribe)
+    second.session.connection_lost()
+    assert len(world.hub.sessions) == 2  # the third, and the sender
+    assert len(world.hub.broker.destinations["/queue/a"]) <= 1

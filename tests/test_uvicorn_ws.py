@@ -2,21 +2,24 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 import uvicorn
 from hypothesis import given, strategies as st
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, Side
 
+from bench.wire import websocket_frame
 from romp_asgi.uvicorn_ws import WebSocketProtocol
 from romp_asgi.websocket import DIRECT
-from romp_asgi.websocket_messages import encode_messages, text_head
+from romp_asgi.websocket_messages import PackedOutbox, encode_messages, text_head
+from tests.test_session import NoFlusher
 from tests.test_websocket import (
     CONNECT,
     SEND,
@@ -234,6 +237,97 @@ async def test_a_held_session_is_not_expected_to_answer_pings(
         await asyncio.sleep(1)
         assert len(romp._hub.sessions) == answers
         client.transport.abort()
+
+
+@contextlib.contextmanager
+def handshake(url: str) -> Iterator[socket.socket]:
+    """A client that does not wait for the answer to its handshake."""
+    host, port = url.removeprefix("ws://").split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as sock:
+        sock.sendall(
+            b"GET / HTTP/1.1\r\nHost: x\r\n"
+            b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+        )
+        yield sock
+
+
+def send_as_much_as_goes(sock: socket.socket, frame: bytes) -> int:
+    """Send a message over and over, up to 1,000 times; return how often it went."""
+    octets = websocket_frame(frame, masked=True)
+    for sent in range(1000):
+        try:
+            sock.sendall(octets)
+        except TimeoutError:
+            return sent
+    return 1000
+
+
+class Slow:
+    """Middleware that looks something up before it lets a client in."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.4)
+        await self._app(scope, receive, send)
+
+
+async def test_messages_from_before_the_accept_come_first_and_are_held_as_others(
+    ws: Any,
+) -> None:
+    queue = {"type": "queue", "max_messages": 1, "overflow": "block"}
+    frames = [f"SEND\ndestination:/queue/a\n\n{n}\0".encode() for n in range(4)]
+    large = b"SEND\ndestination:/queue/a\n\n" + b"x" * 100_000 + b"\0"
+    async with serving(ws, slow=Slow, destinations={"/queue/a": queue}) as (url, romp):
+        with handshake(url) as s:
+            # What comes in one read with the handshake uvicorn drops.
+            await asyncio.sleep(0.1)
+            for message in (CONNECT.encode(), frames[0] + frames[1], *frames[2:]):
+                s.sendall(websocket_frame(message, masked=True))
+            async with asyncio.timeout(5):
+                while not len(romp._hub.broker.destinations["/queue/a"]):
+                    await asyncio.sleep(0.01)
+            s.settimeout(0.5)
+            sent = await asyncio.to_thread(send_as_much_as_goes, s, large)
+            # What the kernel takes, which is not read.
+            assert sent < 200
+            async with romp.subscribe("/queue/a") as messages, asyncio.timeout(5):
+                bodies = [(await anext(messages)).text for _ in range(5)]
+            assert bodies == ["0", "1", "2", "3", "x" * 100_000]
+
+
+async def test_a_client_that_comes_during_the_stop_is_told(ws: Any) -> None:
+    async with serving(ws) as (url, romp):
+        romp._hub.is_stopping = True
+        async with connect(f"{url}/") as client:
+            assert str(await client.recv()).startswith("ERROR\nmessage:shutdown\n")
+            assert await closed_with(client) == 1012
+
+
+def test_what_waits_is_packed_together() -> None:
+    messages: list[bytes] = []
+    outbox = PackedOutbox(Writer(messages), NoFlusher(), 1000, 1 << 20, lambda: None)
+    outbox.pause()
+    for _ in range(5000):
+        outbox.write(b"MESSAGE\n\n", b"x" * 90 + b"\0")
+    outbox.write(b"\n")
+    outbox.write(b"RECEIPT\n\n\0")
+    assert messages == []
+    outbox.resume()
+    assert [message.count(b"\0") for message in messages[-2:]] == [0, 1]
+    assert len(messages) == 5000 * 100 // 65536 + 1 + 2
+    assert b"".join(messages).count(b"x\0") == 5000
+
+
+class Writer:
+    def __init__(self, messages: list[bytes]) -> None:
+        self._messages = messages
+
+    def write_frames(self, pieces: list[bytes]) -> None:
+        self._messages += pieces
 
 
 # With events

@@ -32,12 +32,12 @@ def ws(request: pytest.FixtureRequest) -> Any:
 
 @asynccontextmanager
 async def serving(
-    ws: Any, *, ping: Any = 20, **keys: Any
+    ws: Any, *, ping: Any = 20, slow: Any = None, **keys: Any
 ) -> AsyncIterator[tuple[str, Romp]]:
     """A server; its WebSocket address and its application."""
     romp = Romp(Config(**keys))
     config = uvicorn.Config(
-        romp,
+        romp if slow is None else slow(romp),
         ws=ws,
         lifespan="off",
         log_config=None,

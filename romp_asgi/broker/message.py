@@ -25,8 +25,9 @@ class Message:
         sender: the client that sent it; only where the destination has
             ``filter_self``.
         tail: its encoded form, kept by whoever encodes it.
-        tail_form: which form that is; None if there is none yet.
-        tails: other forms of it, if there are any.
+        tail_version: the version of STOMP that this is of; empty if there is none yet.
+        tails: those of other versions, if there are any. Most have none, and a message
+            is made too often for a dictionary.
     """
 
     __slots__ = (
@@ -37,7 +38,7 @@ class Message:
         "number",
         "sender",
         "tail",
-        "tail_form",
+        "tail_version",
         "tails",
     )
 
@@ -52,8 +53,8 @@ class Message:
         self.number = 0
         self.expires_at = 0.0
         self.tail = b""
-        self.tail_form: object = None
-        self.tails: dict[object, bytes] | None = None
+        self.tail_version = ""
+        self.tails: dict[str, bytes] | None = None
 
     @property
     def size(self) -> int:

@@ -58,8 +58,9 @@ class PedanticQueue(Queue):
 
     @override
     def resume(self, subscription: Subscription) -> None:
-        self._set_late_aside()
-        super().resume(subscription)
+        if not subscription.has_turn and subscription.has_credit:
+            self._set_late_aside()
+            super().resume(subscription)
 
     @override
     def _pump(self) -> None:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 MAX_BLOCK_SIZE: Final = 512
 
 #: What a block takes beside its own octets: for itself, and for each header.
-_OVERHEAD: Final = 450
-_HEADER_OVERHEAD: Final = 115
+_OVERHEAD: Final = 500
+_HEADER_OVERHEAD: Final = 120
 
 #: Places for notes of what came lately, 16 bits of a hash each, and two for each hash.
 _PLACES: Final = 1 << 16
@@ -53,10 +53,12 @@ class Blocks:
         self._turn = 0
 
     def recall(self, block: bytes) -> Headers | None:
-        """What is remembered of a block that is not among the ``known``."""
-        headers = self.earlier.get(block)
-        if headers is not None:
-            self._keep(block, headers)
+        """What is remembered of a block; then it is among the ``known``."""
+        headers = self.known.get(block)
+        if headers is None:
+            headers = self.earlier.get(block)
+            if headers is not None:
+                self._keep(block, headers)
         return headers
 
     def offer(self, block: bytes, headers: Headers) -> None:
@@ -75,7 +77,9 @@ class Blocks:
         notes[place ^ self._turn] = note
 
     def _keep(self, block: bytes, headers: Headers) -> None:
-        size = 4 * len(block) + _HEADER_OVERHEAD * len(headers) + _OVERHEAD
+        # The octets; as text, which may have four for each; encoded for three versions.
+        copies = 6 if block.isascii() else 9
+        size = copies * len(block) + _HEADER_OVERHEAD * len(headers) + _OVERHEAD
         self._size += size
         if self._size > self._max_size:
             self.earlier, self.known = self.known, {}

@@ -26,21 +26,22 @@ _ONLY_LENGTH: Final = frozenset({CONTENT_LENGTH})
 class Headers(dict[str, str]):
     """The headers of one frame, unescaped, in the order they came.
 
-    Frames with equal header blocks share one object, so it is never changed once
-    its frame is made.
+    Frames with equal header blocks share one object, so names and values are never
+    changed once its frame is made. Headers that were read have all attributes, but
+    those of an ACK that is nothing but a number have ``tag`` alone.
 
     Attributes:
         encoded: what a frame made from these headers starts with, by version; kept
-            by whoever encodes them, because the blocks of one sender repeat.
-        is_known: whether the next frame with the same header block has this object.
+            by whoever encodes them, if they are known.
+        is_known: whether frames with the same header block will have this object.
         length: what ``content-length`` says, or -1.
         plain: the lines they were read from, without the last LF, if there was nothing
             to unescape in them and no name came twice.
-        size: octets of the lines they were read from.
+        size: octets of the lines they were read from, and of ``plain``.
         tag: the number that an ACK of STOMP 1.2 has, and nothing else; 0 if it is not
             that simple.
         target: where a SEND goes that asks for nothing else; kept by whoever sends it
-            there. All but ``encoded`` are of headers that were read.
+            there.
     """
 
     __slots__ = ("encoded", "is_known", "length", "plain", "size", "tag", "target")
@@ -171,7 +172,7 @@ def encode_message_tail(
 def encode_passed_on(headers: Mapping[str, str], version: Version) -> bytes:
     """Those of a sender's header lines that its receivers get, each with its LF.
 
-    Kept, if the headers are `Headers`.
+    Kept, if the headers come again.
     """
     encoded: dict[str, bytes] | None = getattr(headers, "encoded", None)
     lines = None if encoded is None else encoded.get(version.name)
@@ -179,7 +180,7 @@ def encode_passed_on(headers: Mapping[str, str], version: Version) -> bytes:
         lines = _as_read(headers)
         if lines is None:
             lines = encode_headers(headers, version, RESERVED_HEADERS).encode()
-        if isinstance(headers, Headers):
+        if isinstance(headers, Headers) and getattr(headers, "is_known", False):
             headers.encoded = {**(encoded or {}), version.name: lines}
     return lines
 

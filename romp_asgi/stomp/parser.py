@@ -241,6 +241,8 @@ class Parser:
                     block = data[position:end]
                 command, headers = self._parse_block(block)
                 length = headers.length
+                if blocks is not None:
+                    known_blocks = blocks.known  # others, perhaps
             if length >= 0:
                 end = body + length
             elif nul >= 0:
@@ -377,7 +379,8 @@ class Parser:
     def _parse_block(self, block: bytes) -> tuple[Command, Headers]:
         """A command and its headers."""
         blocks = self._blocks
-        if blocks is not None and blocks.earlier:
+        # Of the known ones only those with CR are looked for here.
+        if blocks is not None and (blocks.earlier or b"\r" in block):
             known = blocks.recall(block)
             if known is not None:
                 return _SEND, known
@@ -395,12 +398,15 @@ class Parser:
         plain = self._parse_plain(rest)
         if plain is None:
             headers = self._parse_headers(command, rest.split(b"\n") if rest else [])
-            headers.plain = None
         else:
             headers = plain
-            headers.plain = rest
-        headers.encoded = None
+        headers.plain = None
         headers.size = size
+        if plain is not None and size <= MAX_BLOCK_SIZE:
+            # A copy for as long as the message is held.
+            headers.plain = rest
+            headers.size = 2 * size
+        headers.encoded = None
         headers.target = None
         headers.tag = 0
         headers.is_known = False

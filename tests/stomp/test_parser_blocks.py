@@ -4,6 +4,7 @@ import pytest
 
 from romp_asgi.errors import FrameError, LimitExceeded
 from romp_asgi.stomp import VERSIONS, BlockCache, Command, Frame, Limits, Parser
+from romp_asgi.stomp.frame import Headers
 from romp_asgi.stomp.versions import STOMP_1_0, STOMP_1_1, STOMP_1_2
 from tests.stomp.wire import ALL_COMMANDS, NO_LIMITS, feed, octets, parser, wire
 
@@ -104,6 +105,27 @@ def test_blocks_in_turn_are_all_remembered() -> None:
     before, after = feed(receiver, octets), feed(receiver, octets)
     same = [a.headers is b.headers for a, b in zip(before, after, strict=True)]
     assert same.count(False) < 100
+
+
+def test_a_block_with_cr_lf_is_remembered_once() -> None:
+    receiver = parser()
+    text = wire("SEND^M\ndestination:/queue/a^M\n^M\nbody^@")
+    frames = feed(receiver, text * 3)
+    assert receiver._blocks is not None
+    size = receiver._blocks._size
+    frames += feed(receiver, text * 3, text)
+    assert len(frames) == 7
+    assert all(frame.headers is frames[1].headers for frame in frames[1:])
+    assert receiver._blocks._size == size
+
+
+def test_lines_are_kept_as_they_were_only_if_they_are_short_and_are_counted() -> None:
+    for size, factor in (512, 2), (513, 1):
+        block = "SEND\na:" + "x" * (size - 7)
+        (frame,) = feed(parser(), wire(block + "\n\n^@"))
+        assert isinstance(frame.headers, Headers)
+        assert (frame.headers.plain is None) == (factor == 1)
+        assert frame.headers.size == factor * size
 
 
 def test_what_is_remembered_is_bounded() -> None:
