@@ -67,14 +67,18 @@ def _run(options: argparse.Namespace) -> int:
         # starts afresh, for two brokers on one core would disturb each other.
         for peer in peers:
             run.peer(peer, scenarios)
+            _write(options, report)  # a long run may be ended before its end
     print(f"\n{report.machine}\n{report.versions_line()}\n\n{report.table()}")
     for line in (*report.ceilings(), *report.remarks()):
         print(line)
+    return int(report.failed)
+
+
+def _write(options: argparse.Namespace, report: Report) -> None:
     if options.json:
         options.json.write_text(json.dumps(report.as_json(), indent=2) + "\n")
     if options.results:
         write_results(report, options.results)
-    return int(report.failed)
 
 
 def _peers(names: Sequence[str] | None) -> list[type[Peer]]:

@@ -477,6 +477,27 @@ def test_the_command_prints_tables_and_writes_json_and_results(
     }
 
 
+def test_a_run_that_is_ended_early_leaves_what_it_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed, count = Measure.timed, 0
+
+    def interrupted(measure: Measure, scenario: Scenario, seconds: float) -> object:
+        nonlocal count
+        count += 1
+        if count == 3:
+            raise KeyboardInterrupt
+        return timed(measure, scenario, seconds)
+
+    monkeypatch.setattr(Measure, "timed", interrupted)
+    file = tmp_path / "figures.json"
+    options = ["--rounds", "3", "--seconds", "0.05", "--peer", "echo"]
+    with pytest.raises(KeyboardInterrupt):
+        main([*options, "--scenario", "queue-1-1", "--json", str(file)])
+    rows = json.loads(file.read_text())["scenarios"]
+    assert len(rows["queue-1-1"]["peers"]["echo"]["rounds"]) == 2
+
+
 def test_what_is_not_known_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--scenario", "no-such-*"]) == 2
     assert "no scenario is called no-such-*" in capsys.readouterr().err
