@@ -62,7 +62,7 @@ class DirectServer(Protocol):
 
 
 class WebSocketConnection:
-    """One WebSocket client.
+    """One WebSocket client; what is the same under every server.
 
     Args:
         hub: what all sessions share.
@@ -71,7 +71,7 @@ class WebSocketConnection:
         send: takes them.
     """
 
-    _outbox_type: type[Outbox] = FrameOutbox
+    _outbox_type: type[Outbox]
 
     def __init__(self, hub: Hub, scope: Scope, receive: Receive, send: Send) -> None:
         config = hub.config
@@ -87,15 +87,9 @@ class WebSocketConnection:
             config.max_outbox,
             self._has_room,
         )
-        # Frames that are being sent, and whether there is anything to do for the
-        # writer: these, or a close.
-        self._batch: list[bytes] = []
-        self._wake = asyncio.Event()
-        self._readable = asyncio.Event()
-        self._readable.set()
         self._close: tuple[int, str] | None = None
-        self._writer: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._writer: asyncio.Task[None] | None = None
         self._is_aborted = False
         self._end_timer: asyncio.TimerHandle | None = None
         self._session = session_type(hub)(
@@ -133,13 +127,73 @@ class WebSocketConnection:
 
     def _begin(self) -> None:
         """The client has been accepted."""
-        self._writer = asyncio.create_task(self._write())
+        raise NotImplementedError
 
     async def _read(self) -> None:
-        while True:
-            event = await self._receive()
-            if event["type"] == "websocket.disconnect":
-                return
+        """Read until the client is gone."""
+        raise NotImplementedError
+
+    async def _send_close(self, code: int, reason: str) -> None:
+        await self._send({"type": "websocket.close", "code": code, "reason": reason})
+        # Some servers close only when we return, and tell the reader nothing until
+        # then: granian.
+        self.abort()
+
+    # What the session and the outbox ask
+
+    def write_frames(self, pieces: list[bytes]) -> None:
+        """Send what the outbox has flushed."""
+        raise NotImplementedError
+
+    def pause_reading(self) -> None:
+        """Take nothing more from the client for now."""
+        raise NotImplementedError
+
+    def resume_reading(self) -> None:
+        """Take something again."""
+        raise NotImplementedError
+
+    def deadline_changed(self) -> None:
+        """The session's next deadline is another one."""
+        self._deadline.set()
+
+    def close(self, error: PeerError | None) -> None:
+        """Write what is queued, then close with a code that fits."""
+        self._close = close_code(error), "" if error is None else error.message
+        self.outbox.flush()
+        self._end_timer = self._loop.call_later(_DRAIN, self.abort)
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._task is not None and not self._is_aborted:
+            self._is_aborted = True
+            self._task.cancel()
+
+    def _has_room(self) -> None:
+        self._session.has_room()
+
+
+class EventConnection(WebSocketConnection):
+    """A client under any ASGI server: events, and a task that writes."""
+
+    _outbox_type = FrameOutbox
+
+    def __init__(self, hub: Hub, scope: Scope, receive: Receive, send: Send) -> None:
+        super().__init__(hub, scope, receive, send)
+        # Payloads that are being sent, and whether there is anything to do for the
+        # writer: these, or a close.
+        self._batch: list[bytes] = []
+        self._wake = asyncio.Event()
+        self._readable = asyncio.Event()
+        self._readable.set()
+
+    @override
+    def _begin(self) -> None:
+        self._writer = asyncio.create_task(self._write())
+
+    @override
+    async def _read(self) -> None:
+        while (event := await self._receive())["type"] != "websocket.disconnect":
             if self._close is not None:
                 continue
             data = event.get("bytes")
@@ -163,12 +217,6 @@ class WebSocketConnection:
                     await self._send_close(*self._close)
                     return
 
-    async def _send_close(self, code: int, reason: str) -> None:
-        await self._send({"type": "websocket.close", "code": code, "reason": reason})
-        # Some servers close only when we return, and tell the reader nothing until
-        # then: granian.
-        self.abort()
-
     @staticmethod
     def _event(payload: bytes) -> Message:
         try:
@@ -176,42 +224,26 @@ class WebSocketConnection:
         except UnicodeDecodeError:
             return {"type": "websocket.send", "bytes": payload}
 
-    # What the session and the outbox ask
-
+    @override
     def write_frames(self, pieces: list[bytes]) -> None:
-        """Give frames to the writer; the outbox waits until they are sent."""
+        # The outbox waits until they are sent.
         self._batch = pieces
         self.outbox.pause()
         self._wake.set()
 
+    @override
     def pause_reading(self) -> None:
-        """Take no more events from the server for now."""
         self._readable.clear()
 
+    @override
     def resume_reading(self) -> None:
-        """Take events again."""
         self._readable.set()
 
-    def deadline_changed(self) -> None:
-        """The session's next deadline is another one."""
-        self._deadline.set()
-
+    @override
     def close(self, error: PeerError | None) -> None:
-        """Write what is queued, then close with a code that fits."""
-        self._close = close_code(error), "" if error is None else error.message
-        self.outbox.flush()
+        super().close(error)
         self._wake.set()
         self._readable.set()
-        self._end_timer = self._loop.call_later(_DRAIN, self.abort)
-
-    def abort(self) -> None:
-        """Close at once."""
-        if self._task is not None and not self._is_aborted:
-            self._is_aborted = True
-            self._task.cancel()
-
-    def _has_room(self) -> None:
-        self._session.has_room()
 
 
 class DirectConnection(WebSocketConnection):
@@ -244,6 +276,12 @@ class DirectConnection(WebSocketConnection):
         self._server.attach(self)
 
     @override
+    async def _read(self) -> None:
+        # No other event comes.
+        while (await self._receive())["type"] != "websocket.disconnect":
+            pass
+
+    @override
     def write_frames(self, pieces: list[bytes]) -> None:
         if self._coalesces:
             pieces = [
@@ -264,10 +302,9 @@ class DirectConnection(WebSocketConnection):
     @override
     def close(self, error: PeerError | None) -> None:
         super().close(error)
-        self._writer = asyncio.create_task(self._write())
+        self._writer = asyncio.create_task(self._write_close())
 
-    @override
-    async def _write(self) -> None:
+    async def _write_close(self) -> None:
         # The server waits until its transport takes something; then the outbox has
         # been flushed, too.
         assert self._close is not None

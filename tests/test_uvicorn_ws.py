@@ -92,7 +92,7 @@ async def test_our_server_offers_it_and_the_broker_takes_it(ws: Any) -> None:
         assert type(session.transport).__name__ == "DirectConnection"
     async with serving("websockets-sansio") as (url, romp), connected(url):
         (session,) = romp._hub.sessions
-        assert type(session.transport).__name__ == "WebSocketConnection"
+        assert type(session.transport).__name__ == "EventConnection"
 
 
 async def test_a_client_costs_one_task(ws: Any) -> None:

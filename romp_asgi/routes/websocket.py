@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from romp_asgi.hub import Hub
-from romp_asgi.websocket import DIRECT, DirectConnection, WebSocketConnection
+from romp_asgi.websocket import DIRECT, DirectConnection, EventConnection
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class WebSocketEndpoint:
             return
         await receive()  # websocket.connect
         is_direct = DIRECT in scope.get("extensions", {})
-        kind = DirectConnection if is_direct else WebSocketConnection
+        kind = DirectConnection if is_direct else EventConnection
         connection = kind(self._hub, scope, receive, send)
         await connection.run(choose_subprotocol(scope.get("subprotocols", [])))
 
