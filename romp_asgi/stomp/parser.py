@@ -271,7 +271,13 @@ class Parser:
                 return position
             frames.append(Frame(command, headers, data[body:end]))
             position = end + 1
-            if command is _CONNECT or command is _STOMP:
+            if command is _SEND:
+                # Only of SEND: CONNECT comes once, and has a passcode; an ACK is
+                # another one each time. And not before the frame is complete: its
+                # block is read again with the rest of it.
+                if known is None and blocks is not None and not headers.is_known:
+                    blocks.offer(block, headers)
+            elif command is _CONNECT or command is _STOMP:
                 return position
 
     def _find_block_end(
@@ -413,10 +419,6 @@ class Parser:
         value = headers.get(CONTENT_LENGTH)
         length = -1 if value is None else self._content_length(command, headers, value)
         headers.length = length
-        # Only of SEND: CONNECT comes once, and has a passcode; an ACK is another one
-        # each time.
-        if blocks is not None and command is _SEND:
-            blocks.offer(block, headers)
         return command, headers
 
     def _parse_plain(self, rest: bytes) -> Headers | None:

@@ -96,6 +96,14 @@ def test_blocks_that_come_once_are_not_remembered() -> None:
     assert len(blocks(receiver)) < 100
 
 
+def test_a_block_that_is_read_twice_because_its_body_is_late_has_come_once() -> None:
+    receiver = parser()
+    for number in range(100):
+        head = f"SEND\nid:{number}\ncontent-length:4\n\n"
+        feed(receiver, wire(head), wire("bo"), wire("dy^@"))
+    assert blocks(receiver) == []
+
+
 def test_blocks_in_turn_are_all_remembered() -> None:
     receiver = parser()
     octets = b"".join(many(14_000))
