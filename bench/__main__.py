@@ -56,7 +56,7 @@ def _run(options: argparse.Namespace) -> int:
             file.parent.mkdir(parents=True, exist_ok=True)
     _raise_file_limit()
     cores = Cores() if options.no_pin else Cores.pinned()
-    report = Report(Machine.here(str(cores)), scenarios)
+    report = Report(Machine.here(str(cores)), scenarios, options.seconds)
     budget = _QUICK_BUDGET if options.quick else None
     run = Run(report, cores, options.seconds, options.timeout, budget)
     print(report.machine, flush=True)

@@ -101,10 +101,19 @@ class Result:
 
 
 class Report:
-    """All results of a run, by scenario and peer."""
+    """All results of a run, by scenario and peer.
 
-    def __init__(self, machine: Machine, scenarios: Sequence[Scenario]) -> None:
+    Args:
+        machine: Where it was made.
+        scenarios: Its rows.
+        seconds: Length of a round.
+    """
+
+    def __init__(
+        self, machine: Machine, scenarios: Sequence[Scenario], seconds: float
+    ) -> None:
         self.machine = machine
+        self.seconds = seconds
         self.versions: dict[str, str] = {}
         self.broken: list[str] = []  # peers that did not start
         self.scenarios = scenarios
@@ -123,6 +132,18 @@ class Report:
     def brokers(self) -> list[str]:
         """The peers that ran, without the one that only shows the ceiling."""
         return [peer for peer in self.versions if peer != CEILING]
+
+    @property
+    def rounds(self) -> str:
+        """How many rounds there were of what was measured: fewer of what came last."""
+        counts = {
+            len(result.rounds) + len(result.failures)
+            for row in self.results.values()
+            for result in row.values()
+            if not result.absent
+        }
+        few, many = min(counts, default=0), max(counts, default=0)
+        return f"{many}" if few == many else f"{few} to {many}"
 
     def result(self, scenario: str, peer: str) -> Result:
         """Where the figures of this scenario and peer go."""
@@ -200,6 +221,7 @@ class Report:
         """The whole run."""
         return {
             "machine": asdict(self.machine),
+            "seconds": self.seconds,
             "versions": self.versions,
             "broken": self.broken,
             "scenarios": {

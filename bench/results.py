@@ -35,11 +35,13 @@ def write_results(report: Report, file: Path) -> None:
 
 def _page(report: Report) -> str:
     machine = report.machine
+    rounds = f"{report.rounds}, each of about {report.seconds:g} s"
+    facts = {**machine.facts(), "rounds": rounds}
     parts = [
         "# Results of the bench",
         f"Made by `scripts/bench --results` on {machine.date}.",
         _HOW_TO_READ.rstrip(),
-        "\n".join(f"- {name}: {value}" for name, value in machine.facts().items()),
+        "\n".join(f"- {name}: {value}" for name, value in facts.items()),
         "\n".join(f"- {peer}: {text}" for peer, text in report.versions.items()),
     ]
     ceilings = dict(line.split(": ", 1) for line in report.ceilings())

@@ -18,7 +18,8 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def report(*names: str) -> Report:
-    return Report(Machine.here("nothing pinned"), [SCENARIOS[each] for each in names])
+    scenarios = [SCENARIOS[each] for each in names]
+    return Report(Machine.here("nothing pinned"), scenarios, seconds=3)
 
 
 def add(
@@ -152,6 +153,7 @@ def test_the_page_has_a_table_a_family_and_a_picture_a_scenario(tmp_path: Path) 
     write_results(it, tmp_path / "RESULTS.md")
     page = (tmp_path / "RESULTS.md").read_text()
     for line in (
+        "- rounds: 1, each of about 3 s",
         "## Queues",
         "- `queue-1-1` (`100b_1a_1queue_1`): 1 to 1, `ack:auto`",
         "| queue-1-1 | deliveries/s | 1,000 |     10 |           100 |",
