@@ -28,7 +28,9 @@ class Flusher:
 
     def _flush(self) -> None:
         outboxes, self._outboxes = self._outboxes, []
-        for outbox in outboxes:
+        # A receipt comes after the message that it is for, and who waits for it is
+        # to go on while the subscribers are written to.
+        for outbox in reversed(outboxes):
             outbox.flush()
 
 
