@@ -17,7 +17,13 @@ from websockets.http11 import Request
 from websockets.protocol import State
 
 from romp_asgi.websocket import DIRECT
-from romp_asgi.websocket_messages import encode_messages, is_text
+from romp_asgi.websocket_messages import (
+    decode_messages,
+    encode_messages,
+    frame_size,
+    is_simple,
+    is_text,
+)
 
 #: Seconds for a peer to take what is written to it before a close.
 _DRAIN: Final = 10.0
@@ -103,16 +109,57 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         writer = PassWriter(cast(asyncio.Transport, transport))
         super().connection_made(cast(asyncio.Transport, writer))
+        self.begin()
+
+    def begin(self) -> None:
+        """Nothing has been read."""
         # Payloads of the messages of one read, which go to the client together.
         self._received: list[bytes] = []
+        # Whether frames are read here, and not by websockets; then the beginning of a
+        # frame, and how much of one websockets has not been given yet.
+        self._reads_itself = False
+        self._partial = b""
+        self._passing = 0
+        # Whether frames came before there was a client: websockets may be in one.
+        self._has_begun = False
 
     @override
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        if self._reads_itself:
+            self._read(data)
+        else:
+            self._has_begun = self.handshake_initiated
+            super().data_received(data)
         if self._received:
             received, self._received = self._received, []
             if self._client is not None:
                 self._client.receive_data(b"".join(received))
+
+    def _read(self, data: bytes) -> None:
+        """Take simple messages from what was read, and leave the rest to websockets."""
+        if self._partial:
+            data, self._partial = self._partial + data, b""
+        position, size = 0, len(data)
+        while position < size:
+            if self.conn.state is not State.OPEN:
+                super().data_received(data[position:])
+                return
+            if not self._passing:
+                # Not in the middle of a message of several frames.
+                is_possible = not self.frames
+                if is_possible:
+                    position = decode_messages(data, position, self._received)
+                frame = frame_size(data, position)
+                is_cut_off = frame > size - position > 1 and is_simple(data, position)
+                if not frame or (is_possible and is_cut_off):
+                    self._partial = data[position:]
+                    return
+                self._passing = frame
+            # A frame as a whole, or as much as there is of it.
+            end = min(size, position + self._passing)
+            self._passing -= end - position
+            super().data_received(data[position:end])
+            position = end
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -132,6 +179,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def attach(self, client: MessageClient) -> None:
         """Give messages to a client from now on, and those that came before now."""
         self._client = client
+        self._reads_itself = not self._has_begun
         received, others = [], []
         while not self.queue.empty():
             event = self.queue.get_nowait()

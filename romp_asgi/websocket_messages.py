@@ -1,4 +1,4 @@
-"""STOMP frames → WebSocket messages, many at a time.
+"""STOMP frames ↔ WebSocket messages, many at a time.
 
 Source: RFC 6455 § 5.2 (base framing), § 5.1 (a server does not mask), § 5.6 (text has
 to be UTF-8).
@@ -8,11 +8,14 @@ from collections.abc import Callable
 from typing import Final
 
 from typing_extensions import override
+from websockets.frames import apply_mask  # type: ignore[attr-defined]  # in C, if there
 
 from romp_asgi.outbox import Flusher, Outbox, Writer
 
 _TEXT: Final = 0x81  # FIN, and the opcode
 _BINARY: Final = 0x82
+_MASKED: Final = 0x80
+_LEAST: Final = 6  # octets of a frame with a mask
 
 #: Octets up to which waiting frames are packed into one message.
 _MAX_PACKED: Final = 65536
@@ -147,6 +150,65 @@ def encode_messages(pieces: list[bytes]) -> bytes:
             if not (is_text(one) and is_text(other)):
                 pieces[place] = _head(_BINARY, len(one) + len(other))
     return b"".join(pieces)
+
+
+def decode_messages(data: bytes, position: int, payloads: list[bytes]) -> int:
+    """Take messages of a client as long as they are simple.
+
+    That is, each in one frame, smaller than 64 KiB, and UTF-8 if it says that it is
+    text. Nearly all are.
+
+    Args:
+        data: what was read.
+        position: where the first frame begins.
+        payloads: where the payloads of messages go.
+
+    Returns:
+        Where a frame begins that is not simple, or not complete.
+
+    Source: RFC 6455 § 5.2, § 5.3.
+    """
+    size = len(data)
+    while size - position >= _LEAST and is_simple(data, position):
+        length, start = data[position + 1] & 127, position + 6
+        if length == 126:
+            length = data[position + 2] << 8 | data[position + 3]
+            start = position + 8
+        end = start + length
+        if end > size:
+            break
+        payload: bytes = apply_mask(data[start:end], data[start - 4 : start])
+        if data[position] == _TEXT and not is_text(payload):
+            break
+        payloads.append(payload)
+        position = end
+    return position
+
+
+def is_simple(data: bytes, position: int) -> bool:
+    """Whether a frame is a masked message of less than 64 KiB.
+
+    Args:
+        data: what was read; at least two octets of the frame.
+        position: where it begins.
+    """
+    first, second = data[position], data[position + 1]
+    return first in (_TEXT, _BINARY) and _MASKED <= second < 255
+
+
+def frame_size(data: bytes, position: int) -> int:
+    """Octets of the frame that begins there; 0 if that is not known yet."""
+    size = len(data) - position
+    if size < 2:
+        return 0
+    second = data[position + 1]
+    mask, length = 4 if second & _MASKED else 0, second & 127
+    head = 2 if length < 126 else 4 if length == 126 else 10
+    if size < head:
+        return 0
+    if head > 2:
+        length = int.from_bytes(data[position + 2 : position + head], "big")
+    return head + mask + length
 
 
 def is_text(octets: bytes) -> bool:

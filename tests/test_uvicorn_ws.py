@@ -2,23 +2,32 @@
 
 import asyncio
 import contextlib
+import itertools
 import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 import uvicorn
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.server import ServerState
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
-from websockets.protocol import Protocol, Side
+from websockets.protocol import Protocol, Side, State
+from websockets.server import ServerProtocol
 
 from bench.wire import websocket_frame
 from romp_asgi.uvicorn_ws import WebSocketProtocol
 from romp_asgi.websocket import DIRECT
-from romp_asgi.websocket_messages import PackedOutbox, encode_messages, text_head
+from romp_asgi.websocket_messages import (
+    PackedOutbox,
+    decode_messages,
+    encode_messages,
+    frame_size,
+    text_head,
+)
 from tests.test_session import NoFlusher
 from tests.test_websocket import (
     CONNECT,
@@ -76,6 +85,151 @@ def test_each_message_is_text_if_it_can_be(messages: list[tuple[bytes, str]]) ->
         payloads.append(one + two)
     expected = [(opcode(payload), payload) for payload in payloads]
     assert read(encode_messages(pieces)) == expected
+
+
+# Decoding
+
+
+def client_frame(opcode: int, payload: bytes, *, fin: bool = True) -> bytes:
+    """A frame as a client of websockets has it."""
+    return Frame(Opcode(opcode), payload, fin).serialize(mask=True)
+
+
+SIZES = (0, 1, 125, 126, 127, 65535)
+
+
+@pytest.mark.parametrize("opcode", [Opcode.TEXT, Opcode.BINARY])
+@pytest.mark.parametrize("size", SIZES)
+def test_a_simple_message_is_taken_when_it_is_complete(
+    opcode: Opcode, size: int
+) -> None:
+    payload = bytes(97 + index % 26 for index in range(size))
+    frame = client_frame(opcode, payload)
+    before = client_frame(opcode, b"before")
+    for cut in {*range(15), len(frame) - 1, len(frame)}:
+        data = before + frame[:cut]
+        payloads: list[bytes] = []
+        is_complete = cut >= len(frame)
+        end = len(before) + (len(frame) if is_complete else 0)
+        assert decode_messages(data, 0, payloads) == end
+        assert payloads == [b"before", payload][: 1 + is_complete]
+        assert frame_size(frame[:cut], 0) in (0, len(frame))
+    assert frame_size(frame, 0) == len(frame)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        client_frame(Opcode.TEXT, b"x" * 65536),
+        client_frame(Opcode.TEXT, b"\xff"),
+        client_frame(Opcode.TEXT, b"x", fin=False),
+        client_frame(Opcode.CONT, b"x"),
+        client_frame(Opcode.PING, b"x"),
+        client_frame(Opcode.CLOSE, b"\x03\xe8"),
+        Frame(Opcode.TEXT, b"not masked").serialize(mask=False),
+        b"\xc1" + client_frame(Opcode.TEXT, b"compressed")[1:],
+    ],
+)
+def test_what_is_not_simple_is_left(frame: bytes) -> None:
+    payloads: list[bytes] = []
+    simple = client_frame(Opcode.BINARY, b"\xff")
+    assert decode_messages(simple + frame + simple, 0, payloads) == len(simple)
+    assert payloads == [b"\xff"]
+    assert frame_size(simple + frame, len(simple)) == len(frame)
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_however_what_a_client_sends_is_cut_it_is_read_as_websockets_would(
+    data: st.DataObject,
+) -> None:
+    """All kinds of frames, in pieces of any lengths."""
+    frames = data.draw(st.lists(some_frames(), max_size=12))
+    octets = b"".join(frames)
+    places = sorted(data.draw(st.lists(st.integers(0, len(octets)), max_size=20)))
+    edges = [0, *places, len(octets)]
+    pieces = [octets[a:b] for a, b in itertools.pairwise(edges) if b > a]
+    ours, theirs = Reading(by_itself=True), Reading(by_itself=False)
+    for piece in pieces:
+        ours.protocol.data_received(piece)
+        theirs.protocol.data_received(piece)
+    assert ours.protocol.conn.state is theirs.protocol.conn.state
+    if ours.protocol.conn.state is State.OPEN:
+        assert ours.payloads == theirs.payloads
+        assert ours.written == theirs.written
+    else:
+        # Of the same read, with what is wrong uvicorn drops what came before it, and
+        # of two wrong frames the other one may be told of.
+        assert ours.payloads.startswith(theirs.payloads)
+        assert b"\x88" in ours.written
+        assert b"\x88" in theirs.written
+
+
+@st.composite
+def some_frames(draw: st.DrawFn) -> bytes:
+    """A message, in one frame or several, or a control frame; seldom a wrong one."""
+    size = draw(st.sampled_from([*SIZES, 65536, 5]))
+    text = client_frame(Opcode.TEXT, b"x" * size)
+    return draw(
+        st.sampled_from(
+            [
+                *[text] * 4,
+                client_frame(Opcode.BINARY, b"\xff" * size),
+                client_frame(Opcode.PING, b"ping"),
+                client_frame(Opcode.TEXT, b"be", fin=False)
+                + client_frame(Opcode.PING, b"between")
+                + client_frame(Opcode.CONT, b"", fin=False)
+                + client_frame(Opcode.CONT, b"gun"),
+                client_frame(Opcode.TEXT, b"never ended", fin=False),
+                client_frame(Opcode.TEXT, b"\xff"),
+                client_frame(Opcode.CONT, b"of nothing"),
+                client_frame(Opcode.CLOSE, b"\x03\xe8"),
+                Frame(Opcode.TEXT, b"not masked").serialize(mask=False),
+            ]
+        )
+    )
+
+
+class Reading:
+    """The protocol class after a handshake, and what comes of what it reads."""
+
+    def __init__(self, *, by_itself: bool) -> None:
+        self.payloads = b""
+        self.written = b""
+        with contextlib.closing(asyncio.new_event_loop()) as loop:
+            config = uvicorn.Config(echo, log_config=None)
+            config.load()
+            self.protocol = WebSocketProtocol(config, ServerState(), {}, loop)
+        self.protocol.transport = self  # type: ignore[assignment]  # what is asked of it
+        self.protocol.begin()
+        self.protocol.conn = ServerProtocol(state=State.OPEN, max_size=None)
+        self.protocol.handshake_complete = self.protocol.handshake_initiated = True
+        if not by_itself:
+            self.protocol.data_received(b"")  # something, before there is a client
+        self.protocol.attach(self)
+
+    # The client
+
+    def receive_data(self, data: bytes) -> None:
+        self.payloads += data
+
+    def pause_writing(self) -> None:
+        pass
+
+    resume_writing = pause_writing
+
+    # The transport
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def close(self) -> None:
+        pass
+
+    pause_reading = resume_reading = close
+
+    def is_closing(self) -> bool:
+        return False
 
 
 # Without events
