@@ -153,8 +153,15 @@ def _work(
 ) -> None:
     """A worker, from start to end: whatever happens it ends, and says why."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and ends us
-    patience = math.ceil(job.timeout + _GRACE)
-    signal.alarm(patience)  # unhandled: the end of the process
+    patience = math.ceil(job.timeout)
+
+    def time_is_up(*_: object) -> None:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(math.ceil(_GRACE))  # unhandled: the end of the process
+        raise BenchError(f"{kind.__name__.lower()}: {patience} s were not enough")
+
+    signal.signal(signal.SIGALRM, time_is_up)
+    signal.alarm(patience)
     if job.cores:
         os.sched_setaffinity(0, job.cores)
     try:

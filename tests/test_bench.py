@@ -431,6 +431,30 @@ def test_a_broker_that_loses_messages_has_no_figure() -> None:
             workers.run(10_000)
 
 
+class SlowEcho(LossyEcho):
+    """Takes half a second for each receipt."""
+
+    code = """
+import sys, time
+from bench.echo import Echo
+
+class Slow(Echo):
+    def _receipt(self, session, frames):
+        time.sleep(0.5)
+        super()._receipt(session, frames)
+
+Slow(int(sys.argv[1]), int(sys.argv[2])).run()
+"""
+
+
+def test_a_broker_that_is_too_slow_is_said_to_be() -> None:
+    with SlowEcho() as peer:
+        it = replace(job("destinations-100", peer.endpoint), timeout=1)
+        workers = Workers(it, [(Receiver, 1)])
+        with pytest.raises(BenchError, match="receiver: 1 s were not enough"), workers:
+            pass  # pragma: no cover  # it does not get here
+
+
 def test_a_broker_that_is_not_there_fails() -> None:
     there = ("127.0.0.1", free_port())
     it = job("queue-1-1", Endpoint(there, there))
