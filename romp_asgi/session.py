@@ -323,8 +323,8 @@ class Session:
         headers = frame.headers
         # Nearly all frames are of two kinds of which all is known that matters: a SEND
         # with headers that came before leads where they did, and an ACK may have a
-        # number and nothing else. To look at them as at others took a fifth longer;
-        # and of 10,000 destinations what a look-up needs is in no cache.
+        # number and nothing else. There is nothing more to look for in them; and of
+        # 10,000 destinations what a look-up needs is in no cache.
         if (
             type(headers) is Headers
             and connection.state is _CONNECTED
