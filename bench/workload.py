@@ -19,9 +19,10 @@ from romp_asgi.broker.message import Message
 from romp_asgi.broker.policy import Kind, Policy
 from romp_asgi.errors import PeerError
 from romp_asgi.stomp.blocks import Blocks
-from romp_asgi.stomp.frame import Frame, Headers
+from romp_asgi.stomp.frame import AckRun, Frame, Headers
 from romp_asgi.stomp.parser import Limits, Parser
-from romp_asgi.stomp.spec import DESTINATION, ID, AckMode, Command
+from romp_asgi.stomp.spec import DESTINATION, AckMode
+from romp_asgi.stomp.versions import STOMP_1_2
 
 MESSAGES_PER_ROUND = 100
 _TOPIC_SUBSCRIBERS = 10
@@ -63,6 +64,7 @@ class Workload:
         self._sink = _Sink()
         self._sends = Parser(Limits(), blocks=Blocks())
         self._acks = Parser(Limits())
+        self._acks.switch(STOMP_1_2, Limits(), joins_acks=True)
         for number in range(_TOPIC_SUBSCRIBERS):
             self._broker.subscribe(Client(), str(number), "/topic/a", _Sink())
         self._broker.subscribe(Client(), "0", "/queue/a", _Sink())
@@ -97,8 +99,8 @@ class Workload:
         )
         self._sink.tags.clear()
         for frame in self._acks.frames():
-            assert frame.command is Command.ACK
-            self._broker.acknowledge(self._acker, int(frame.headers[ID]), 0.0)
+            assert isinstance(frame, AckRun)
+            self._broker.acknowledge_all(self._acker, frame.tags)
 
 
 def is_compiled() -> bool:

@@ -62,6 +62,9 @@ class LoggedSession(Session):
             self._log(frame)
         super()._handle(frame)
 
+    def _takes_ack_runs(self) -> bool:
+        return False
+
     def _log(self, frame: Frame) -> None:
         match frame.command:
             case Command.CONNECT | Command.STOMP:

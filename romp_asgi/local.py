@@ -12,7 +12,6 @@ from typing import Self
 
 from romp_asgi.broker import Broker, Client, Message as BrokerMessage
 from romp_asgi.errors import PeerError
-from romp_asgi.stomp.frame import Headers
 from romp_asgi.stomp.spec import DESTINATION, RESERVED_HEADERS, AckMode
 
 #: Messages that one in-process subscription to a queue is ahead of its reader.
@@ -58,7 +57,7 @@ def outgoing(
         body = body.encode()
     elif not isinstance(body, bytes):
         raise TypeError(f"body must be bytes or str, not {type(body).__name__}")
-    lines = Headers({DESTINATION: destination})
+    lines = {DESTINATION: destination}
     check_headers(headers or {})
     for name, value in (headers or {}).items():
         if name not in RESERVED_HEADERS:

@@ -79,6 +79,23 @@ async def test_an_ack_makes_the_room_that_its_client_waits_for(
         client.send(ack(second, command="NACK"), ack(second))
 
 
+async def test_acks_in_a_row_make_room_too() -> None:
+    async with running(application()) as (client,):
+        client.send(
+            "SUBSCRIBE\nid:1\ndestination:/queue/small\n"
+            "ack:client-individual\nprefetch-count:2\n\n^@",
+            *(send("/queue/small", "a") for _ in range(3)),
+        )
+        first, second = await client.frame(), await client.frame()
+        client.send(
+            send("/queue/small", "b", "b"),
+            f"ACK\nid:{first.headers['ack']}\n\n^@",
+            f"ACK\nid:{second.headers['ack']}\n\n^@",
+        )
+        frames = [await client.frame() for _ in range(3)]
+        assert sorted(frame.body for frame in frames) == [b"", b"a", b"b"]
+
+
 async def test_what_is_no_ack_waits_its_turn() -> None:
     async with running(application()) as (client,):
         (first,) = await consumes(client, "/queue/other", "a")
@@ -161,7 +178,11 @@ async def test_with_filters_nothing_overtakes() -> None:
         client.send(send("/queue/small", "b", "b"), ack(first))
         assert await drain(client, "/queue/small") == [b"b"]
         assert await receipts(client, 2) == ["b", "ACK"]
-    assert Command.ACK in seen
+        # They see each of those in a row, too.
+        again = f"ACK\nid:{first.headers['ack']}\n\n^@"
+        client.send(again, again, ack(first))
+        assert await receipts(client, 1) == ["ACK"]
+    assert seen.count(Command.ACK) == 4
 
 
 @pytest.mark.parametrize("how", ["held", "half closed"])

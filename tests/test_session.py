@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from romp_asgi.broker import Broker, Client as BrokerClient, Kind, Policy
+from romp_asgi.broker import Broker, Client as BrokerClient, Kind, Pending, Policy
+from romp_asgi.broker.topic import Topic
 from romp_asgi.config import Config
 from romp_asgi.errors import PeerError
 from romp_asgi.hub import Hub
@@ -366,6 +367,69 @@ def test_ack_ids(version: str) -> None:
     client.ask(ack)  # repeated: passed over
     client.send(f"ACK\n{name}:{headers[given]}9\n\n^@")
     assert client.error() == ("ack err", None)
+
+
+def consumer(world: World, count: int, **more: Any) -> Client:
+    """A client that has so many messages of a topic, in two subscriptions in turn."""
+    client = world.client(**more)
+    client.send(
+        "SUBSCRIBE\ndestination:/topic/a\nid:1\nack:client-individual\n\n^@",
+        "SUBSCRIBE\ndestination:/topic/a\nid:2\nack:client-individual\n\n^@",
+        "SEND\ndestination:/topic/a\n\nx^@" * (count // 2),
+    )
+    assert len(client.frames()) == count
+    return client
+
+
+def test_acks_in_a_row() -> None:
+    world = World()
+    client = consumer(world, 6)
+    client.send(*(f"ACK\nid:{tag}\n\n^@" for tag in (1, 2, 3, 3, 6)))
+    assert client.frames() == []
+    assert list(client.session.client.unacked) == [4, 5]
+    client.send("ACK\nid:4\n\n^@", "ACK\nid:5\n\n^@")
+    assert world.hub.broker.memory.used == 0
+
+
+@pytest.mark.parametrize("wrong", [0, 7])
+def test_of_acks_in_a_row_the_one_that_is_wrong_is_an_error(wrong: int) -> None:
+    world = World(close_on_error=False)
+    client = consumer(world, 6)
+    client.send(*(f"ACK\nid:{tag}\n\n^@" for tag in (1, 2, wrong, 3)))
+    assert client.error() == ("ack err", None)
+    assert list(client.session.client.unacked) == [4, 5, 6]
+
+
+def test_of_acks_in_a_row_none_counts_after_an_error_that_closes() -> None:
+    world = World()
+    client, other = world.client(), world.client()
+    client.send(
+        "SUBSCRIBE\ndestination:/queue/a\nid:1\nack:client-individual\n\n^@",
+        *(f"SEND\ndestination:/queue/a\n\n{body}^@" for body in "xyz"),
+    )
+    assert len(client.frames()) == 3
+    client.send(*(f"ACK\nid:{tag}\n\n^@" for tag in (1, 4, 2)))
+    assert client.error() == ("ack err", None)
+    other.send("SUBSCRIBE\ndestination:/queue/a\nid:1\n\n^@")
+    assert bodies(other) == [b"y", b"z"]
+
+
+def test_whoever_acknowledges_in_a_row_waits_as_for_one_ack(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As destinations may have it that settle elsewhere."""
+    world = World()
+    client = consumer(world, 4)
+    pending = Pending()
+    monkeypatch.setattr(Topic, "settle", lambda *_: pending)
+    client.send(
+        *(f"ACK\nid:{tag}\n\n^@" for tag in (1, 2, 3)),
+        "UNSUBSCRIBE\nid:1\nreceipt:r\n\n^@",
+    )
+    assert client.frames() == []
+    pending.resolve()
+    world.run()
+    assert client.frame().headers == {"receipt-id": "r"}
 
 
 def test_an_ack_after_its_unsubscribe_is_passed_over() -> None:

@@ -20,6 +20,9 @@ _TAKEN: Final = Delivery(Message("", {}, b""))
 #: Places that may stay free at the front of a short backlog.
 _MAX_FREE: Final = 64
 
+#: How many are given out in one go.
+_MANY: Final = 256
+
 #: Up to so many come back one by one; more are sorted in.
 _FEW: Final = 64
 
@@ -108,7 +111,27 @@ class Backlog:
             subscription.cursor = max(subscription.cursor, waiting[-1].message.number)
         return None
 
-    def oldest(self) -> Message | None:
+    def oldest(self, count: int) -> list[Delivery]:
+        """So many of the oldest or fewer, a good number at a time; they stay."""
+        first = self._first
+        return self._deliveries[first : first + min(count, _MANY)]
+
+    def drop(self, count: int, *, is_done: bool) -> None:
+        """Take so many of the oldest, and let go of them if they are done with."""
+        waiting, first = self._deliveries, self._first
+        end = first + count
+        size = 0
+        for delivery in waiting[first:end]:
+            size += delivery.size
+        self.octets -= size
+        if is_done:
+            self._memory.release(size)
+        waiting[first:end] = [_TAKEN] * count
+        self._first = end
+        if end >= _MAX_FREE and 2 * end >= len(waiting):
+            self._tidy()
+
+    def peek(self) -> Message | None:
         """The oldest, which stays."""
         return self._deliveries[self._first].message if len(self) else None
 

@@ -473,7 +473,8 @@ class Broker:
             return None
         subscription = delivery.subscription
         assert subscription is not None
-        deliveries = subscription.take(tag)
+        deliveries: list[Delivery] = []
+        subscription.take(tag, deliveries)
         destination = subscription.destination
         pending = None
         if is_ack:
@@ -482,6 +483,48 @@ class Broker:
             self._reject(destination, deliveries, now, requeue=requeue)
         destination.resume(subscription)
         return pending
+
+    def acknowledge_all(self, client: Client, tags: list[int]) -> Pending | None:
+        """ACK several deliveries, with the same outcome as one by one.
+
+        Args:
+            client: who acknowledges.
+            tags: the deliveries, in order; all were given to the client once.
+
+        Returns:
+            What has to be waited for, if anything.
+        """
+        unacked = client.unacked
+        pendings: list[Pending] = []
+        deliveries: list[Delivery] = []
+        last: Subscription | None = None
+        for tag in tags:
+            delivery = unacked.get(tag)
+            if delivery is None:
+                continue
+            subscription = delivery.subscription
+            assert subscription is not None
+            if subscription is not last:
+                self._settle(last, deliveries, pendings)
+                last, deliveries = subscription, []
+            subscription.take(tag, deliveries)
+        self._settle(last, deliveries, pendings)
+        return all_of(pendings)
+
+    @staticmethod
+    def _settle(
+        subscription: Subscription | None,
+        deliveries: list[Delivery],
+        pendings: list[Pending],
+    ) -> None:
+        """What one subscription has acknowledged in a row is done with."""
+        if subscription is None:
+            return
+        destination = subscription.destination
+        pending = destination.settle(deliveries)
+        if pending is not None:
+            pendings.append(pending)
+        destination.resume(subscription)
 
     def _reject(
         self,

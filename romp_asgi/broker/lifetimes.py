@@ -71,7 +71,7 @@ class Lifetimes:
     def take_late(self, backlog: Backlog, now: float) -> list[Message]:
         """Take out of a backlog what is too old, oldest first."""
         late = []
-        while (oldest := backlog.oldest()) and is_late(oldest, now):
+        while (oldest := backlog.peek()) and is_late(oldest, now):
             backlog.let_go(backlog.pop())
             late.append(oldest)
         if self.is_due(now):

@@ -206,9 +206,10 @@ class Queue(Destination):
 
     @override
     def settle(self, deliveries: list[Delivery]) -> Pending | None:
-        memory = self._memory
+        size = 0
         for delivery in deliveries:
-            memory.release(delivery.size)
+            size += delivery.size
+        self._memory.release(size)
         return None
 
     @override
@@ -222,11 +223,9 @@ class Queue(Destination):
             return
         # By the invariant it is the only one with credit if anything waits.
         backlog = self._backlog
-        while len(backlog):
-            delivery = backlog.pop()
-            more = subscription.give(delivery)
-            if not subscription.acknowledges:
-                backlog.let_go(delivery)
+        while deliveries := backlog.oldest(subscription.credit):
+            count, more = subscription.give_all(deliveries)
+            backlog.drop(count, is_done=not subscription.acknowledges)
             if not more:
                 break
         else:

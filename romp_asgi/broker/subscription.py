@@ -136,6 +136,11 @@ class Subscription:
         self.wants = wants
 
     @property
+    def credit(self) -> int:
+        """How many messages it can be given, as long as its receiver has room."""
+        return self.prefetch - len(self.unacked)
+
+    @property
     def has_credit(self) -> bool:
         """Whether it can be given a message now."""
         return self.ready and len(self.unacked) < self.prefetch
@@ -157,21 +162,50 @@ class Subscription:
         self.ready = self.receiver.deliver(delivery.message, tag, redelivered)
         return self.ready and len(self.unacked) < self.prefetch
 
-    def take(self, tag: int) -> list[Delivery]:
-        """The deliveries that an acknowledgement covers; they wait for none any more.
+    def give_all(self, deliveries: list[Delivery]) -> tuple[int, bool]:
+        """Hand messages over, no more than its credit.
+
+        Returns:
+            How many the receiver had room for, and whether it can be given more.
+        """
+        if not self.acknowledges:
+            count = 0
+            for delivery in deliveries:
+                count += 1
+                if not self.give(delivery):
+                    break
+            return count, self.ready
+        client, tags = self.client, self._tags
+        unacked, of_client = self.unacked, client.unacked
+        deliver = self.receiver.deliver
+        first = tag = client.last_tag
+        for delivery in deliveries:
+            tag += 1
+            client.last_tag = delivery.tag = tag
+            delivery.subscription = self
+            delivery.count = count = delivery.count + 1
+            unacked[tag] = of_client[tag] = delivery
+            if tags is not None:
+                tags.append(tag)
+            if not deliver(delivery.message, tag, count > 1):
+                self.ready = False
+                break
+        return tag - first, self.has_credit
+
+    def take(self, tag: int, deliveries: list[Delivery]) -> None:
+        """Add what an acknowledgement covers, which waits for none any more.
 
         "client": the one named and all before it. "client-individual": only that.
         """
         unacked, of_client, tags = self.unacked, self.client.unacked, self._tags
         if tags is None:
             del of_client[tag]
-            return [unacked.pop(tag)]
-        deliveries = []
+            deliveries.append(unacked.pop(tag))
+            return
         while tags and tags[0] <= tag:
             oldest = tags.popleft()
             del of_client[oldest]
             deliveries.append(unacked.pop(oldest))
-        return deliveries
 
     def take_all(self) -> list[Delivery]:
         """All deliveries that are not acknowledged, oldest first."""

@@ -173,15 +173,20 @@ class Connection:
         self.heart_beat = negotiate(client, self._server_heart_beat)
         return headers
 
-    def accept(self, server: str, session: str) -> bytes:
+    def accept(self, server: str, session: str, *, joins_acks: bool = False) -> bytes:
         """Open the connection after ``negotiate``.
+
+        Args:
+            server: the name of the server.
+            session: the session's id.
+            joins_acks: whether ACKs in a row may come as one `AckRun`.
 
         Returns:
             CONNECTED.
         """
         self.state = State.CONNECTED
         blocks = self._blocks.of(self.version, self.limits)
-        self._parser.switch(self.version, self.limits, blocks)
+        self._parser.switch(self.version, self.limits, blocks, joins_acks=joins_acks)
         # None are declared to a STOMP 1.0 client, because none will come.
         declared = HeartBeat() if self.version is STOMP_1_0 else self._server_heart_beat
         headers = {

@@ -9,6 +9,7 @@ from typing import Any, Final
 from romp_asgi.stomp.spec import (
     BODY_COMMANDS,
     CONTENT_LENGTH,
+    ID,
     PASSCODE,
     RESERVED_HEADERS,
     UNESCAPED_COMMANDS,
@@ -55,6 +56,12 @@ class Headers(dict[str, str]):
     target: Any
 
 
+#: To look it up in its enum takes 0.1 µs each time, in Python 3.11.
+_ACK: Final = Command.ACK
+
+_NO_HEADERS: Final = Headers()
+
+
 class Frame:
     """A command, headers and a body. Treated as frozen.
 
@@ -92,6 +99,43 @@ class Frame:
         shown = _shown(self.headers).items()
         headers = " ".join(f"{_printable(k)}:{_printable(v)}" for k, v in shown)
         return f"{self.command} {headers} [{len(self.body)} bytes]"
+
+
+class AckRun(Frame):
+    """Several ACKs in a row that have a number each and nothing else, as one frame.
+
+    Args:
+        tags: the numbers, in order; two at least.
+    """
+
+    __slots__ = ("tags",)
+
+    def __init__(self, tags: list[int]) -> None:
+        super().__init__(_ACK, _NO_HEADERS)
+        self.tags = tags
+
+    def frames(self) -> list[Frame]:
+        """The ACKs, one by one."""
+        return [plain_ack(str(tag), tag) for tag in self.tags]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AckRun) and self.tags == other.tags
+
+    __hash__ = None  # as of any frame
+
+    def __repr__(self) -> str:
+        return f"AckRun({self.tags})"
+
+    def __str__(self) -> str:
+        """For a log."""
+        return f"ACK [{len(self.tags)} of them]"
+
+
+def plain_ack(id: str, tag: int) -> Frame:
+    """An ACK of STOMP 1.2 with a number and nothing else; text and value of it."""
+    headers = Headers({ID: id})
+    headers.tag = tag
+    return Frame(_ACK, headers)
 
 
 def _shown(headers: Mapping[str, str]) -> dict[str, str]:
@@ -174,20 +218,22 @@ def encode_passed_on(headers: Mapping[str, str], version: Version) -> bytes:
 
     Kept, if the headers come again.
     """
-    encoded: dict[str, bytes] | None = getattr(headers, "encoded", None)
+    if type(headers) is not Headers:
+        return encode_headers(headers, version, RESERVED_HEADERS).encode()
+    encoded = headers.encoded
     lines = None if encoded is None else encoded.get(version.name)
     if lines is None:
         lines = _as_read(headers)
         if lines is None:
             lines = encode_headers(headers, version, RESERVED_HEADERS).encode()
-        if isinstance(headers, Headers) and getattr(headers, "is_known", False):
+        if headers.is_known:
             headers.encoded = {**(encoded or {}), version.name: lines}
     return lines
 
 
-def _as_read(headers: Mapping[str, str]) -> bytes | None:
+def _as_read(headers: Headers) -> bytes | None:
     """The sender's lines, if they can be passed on as they were read: most can."""
-    plain: bytes | None = getattr(headers, "plain", None)
+    plain = headers.plain
     # With one colon a line there is nothing to escape, whatever the version.
     if plain is None or plain.count(b":") != len(headers):
         return None

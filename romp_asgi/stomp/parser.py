@@ -15,12 +15,11 @@ from typing import Final
 
 from romp_asgi.errors import FrameError, HeaderError, LimitExceeded, ProtocolError
 from romp_asgi.stomp.blocks import MAX_BLOCK_SIZE, Blocks
-from romp_asgi.stomp.frame import Frame, Headers
+from romp_asgi.stomp.frame import AckRun, Frame, Headers, plain_ack
 from romp_asgi.stomp.spec import (
     BODY_COMMANDS,
     CONNECT_COMMANDS,
     CONTENT_LENGTH,
-    ID,
     RECEIPT,
     UNESCAPED_COMMANDS,
     Command,
@@ -30,9 +29,12 @@ from romp_asgi.stomp.versions import PADDING, STOMP_1_2, Version
 _LF: Final = 10
 _CR: Final = 13
 
-#: An ACK of STOMP 1.2 with a number and nothing else; how it begins, and the most
-#: octets that its headers have.
-_PLAIN_ACK: Final = re.compile(rb"ACK\nid:([0-9]{1,18})\n\n\0")
+#: ACKs of STOMP 1.2 with a number and nothing else; how they begin and end, and the
+#: most octets that the headers of one have.
+_PLAIN_ACKS: Final = re.compile(rb"(?:ACK\nid:[0-9]{1,18}\n\n\0)++")
+_ACK_START: Final = b"ACK\nid:"
+_ACK_END: Final = b"\n\n\0"
+_BETWEEN_ACKS: Final = _ACK_END + _ACK_START
 _A: Final = ord("A")
 _PLAIN_ACK_SIZE: Final = 25
 
@@ -40,7 +42,6 @@ _PLAIN_ACK_SIZE: Final = 25
 _MAX_KNOWN: Final = MAX_BLOCK_SIZE + 16
 
 #: To look up a member in its enum takes 0.1 µs each time, in Python 3.11.
-_ACK: Final = Command.ACK
 _CONNECT: Final = Command.CONNECT
 _SEND: Final = Command.SEND
 _STOMP: Final = Command.STOMP
@@ -83,6 +84,7 @@ class Parser:
         "_in_headers",
         "_is_broken",
         "_is_due",
+        "_joins_acks",
         "_knows_ack",
         "_need",
         "_room",
@@ -102,6 +104,7 @@ class Parser:
         self.version = version
         self.commands = version.commands if commands is None else commands
         self._knows_ack = self._can_know_ack()
+        self._joins_acks = False
         # What is left of earlier reads, and what is known of the frame it begins
         # with: that it does not end before `_need` octets, or that up to `_room`
         # octets it is as good as it was, until a NUL comes or, in the headers, a LF.
@@ -144,6 +147,8 @@ class Parser:
     def frames(self) -> list[Frame]:
         """The frames that are complete; none if the next one is not.
 
+        With ``joins_acks`` several plain ACKs in a row are one `AckRun`.
+
         Stops after a CONNECT, because version and limits may change there: call
         again until nothing is returned.
 
@@ -173,13 +178,19 @@ class Parser:
         return frames
 
     def switch(
-        self, version: Version, limits: Limits, blocks: Blocks | None = None
+        self,
+        version: Version,
+        limits: Limits,
+        blocks: Blocks | None = None,
+        *,
+        joins_acks: bool = False,
     ) -> None:
         """Read what comes after a CONNECT by the rules of the version agreed on."""
         self.version = version
         self.commands = version.commands
         self.limits = limits
         self._knows_ack = self._can_know_ack()
+        self._joins_acks = joins_acks
         # What came before CONNECT was parsed by other rules.
         self._blocks = blocks
 
@@ -212,13 +223,10 @@ class Parser:
             if knows_ack and data[position] == _A:
                 # As frequent as SEND, and never the same again: an ACK with a number
                 # and nothing else needs no more looking at, here and in the session.
-                ack = _PLAIN_ACK.match(data, position)
-                if ack is not None:
-                    number = ack[1]
-                    plain = Headers({ID: number.decode()})
-                    plain.tag = int(number)
-                    frames.append(Frame(_ACK, plain, b""))
-                    position = ack.end()
+                acks = _PLAIN_ACKS.match(data, position)
+                if acks is not None:
+                    self._take_acks(data[position : acks.end()], frames)
+                    position = acks.end()
                     continue
             # A block that came before ends here, if this is one.
             blank = data.find(b"\n\n", position, position + _MAX_KNOWN)
@@ -279,6 +287,16 @@ class Parser:
                     blocks.offer(block, headers)
             elif command is _CONNECT or command is _STOMP:
                 return position
+
+    def _take_acks(self, data: bytes, frames: list[Frame]) -> None:
+        """Append what is nothing but plain ACKs."""
+        numbers = data[len(_ACK_START) : -len(_ACK_END)].split(_BETWEEN_ACKS)
+        tags = list(map(int, numbers))
+        if self._joins_acks and len(tags) > 1:
+            frames.append(AckRun(tags))
+        else:
+            for number, tag in zip(numbers, tags, strict=True):
+                frames.append(plain_ack(number.decode(), tag))
 
     def _find_block_end(
         self, data: bytes, position: int, blank: int, nul: int

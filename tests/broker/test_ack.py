@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from romp_asgi.broker import BrokerLimits
+from romp_asgi.broker.subscription import Delivery
 from romp_asgi.errors import UnknownAck
 from romp_asgi.stomp.spec import AckMode
 from tests.broker.world import (
@@ -400,7 +401,9 @@ def test_of_what_was_taken_from_a_subscription_nothing_is_left(
     assert [delivery.tag for delivery in deliveries] == [1, 2]
     assert subscription.take_all() == []
     subscription.give(deliveries[0])
-    assert subscription.take(3) == [deliveries[0]]
+    taken: list[Delivery] = []
+    subscription.take(3, taken)
+    assert taken == [deliveries[0]]
     assert not peer.client.unacked
     subscription.destination.settle(deliveries)
 

@@ -265,6 +265,18 @@ class BrokerMachine(RuleBasedStateMachine):
         else:
             actor.transactions[within].append(answer)
 
+    @rule(who=ACTORS, which=st.lists(st.integers(0, 100), min_size=2, max_size=6))
+    def acknowledge_all(self, who: int, which: list[int]) -> None:
+        """ACKs in a row, which the model takes one by one."""
+        actor = self.actors[who]
+        if not actor.last_tag:
+            return
+        all_tags = [*actor.peer.client.unacked, *range(1, actor.last_tag + 1)]
+        tags = [all_tags[each % len(all_tags)] for each in which]
+        assert not self.world.broker.acknowledge_all(actor.peer.client, tags)
+        for tag in tags:
+            self.apply_answer(actor, Answer(tag, is_ack=True, requeue=True))
+
     @rule(
         who=ACTORS,
         destination=DESTINATION,

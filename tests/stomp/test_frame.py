@@ -125,7 +125,8 @@ def test_a_message_is_written_as_its_receivers_version_has_it(
 
 def test_header_lines_are_encoded_once_for_each_version() -> None:
     headers = Headers({"a": "b:c", "receipt": "1"})
-    headers.is_known = True
+    for name, value in (("is_known", True), ("encoded", None), ("plain", None)):
+        setattr(headers, name, value)
     for number in (1, 2):
         for version, lines in (("1.0", b"a:b:c\n"), ("1.2", b"a:b\\cc\n")):
             tail = encode_message_tail(number, headers, b"x", VERSIONS[version])

@@ -4,7 +4,7 @@ import pytest
 
 from romp_asgi.errors import FrameError, LimitExceeded
 from romp_asgi.stomp import VERSIONS, BlockCache, Command, Frame, Limits, Parser
-from romp_asgi.stomp.frame import Headers
+from romp_asgi.stomp.frame import AckRun, Headers
 from romp_asgi.stomp.versions import STOMP_1_0, STOMP_1_1, STOMP_1_2
 from tests.stomp.wire import ALL_COMMANDS, NO_LIMITS, feed, octets, parser, wire
 
@@ -244,6 +244,54 @@ def test_an_ack_is_the_same_however_it_is_read(id: str) -> None:
     (other,) = feed(parser("1.2"), data.replace(b"\n", b"\r\n"))
     assert frame == other
     assert frame.headers == {"id": id.replace("\\c", ":")}
+
+
+ACKS = (
+    b"ACK\nid:1\n\n\0ACK\nid:07\n\n\0ACK\nid:3\n\n\0" + wire(SEND) + b"ACK\nid:4\n\n\0"
+    b"ACK\nid:5\nreceipt:6\n\n\0\nACK\nid:7\n\n\0ACK\nid:8\n\n\0ACK\nid:9\n\n"
+)
+
+
+def joining() -> Parser:
+    """A parser that joins ACKs in a row."""
+    receiver = parser("1.2")
+    receiver.switch(STOMP_1_2, NO_LIMITS, receiver._blocks, joins_acks=True)
+    return receiver
+
+
+def test_acks_in_a_row_are_one_frame_if_that_is_asked_for() -> None:
+    frames = feed(joining(), ACKS)
+    commands = [frame.command for frame in frames]
+    assert commands == [Command.ACK, Command.SEND, *[Command.ACK] * 3]
+    runs = [frame for frame in frames if isinstance(frame, AckRun)]
+    assert runs == [AckRun([1, 7, 3]), AckRun([7, 8])]
+    assert str(runs[0]) == "ACK [3 of them]"
+    assert repr(runs[0]) == "AckRun([1, 7, 3])"
+    assert runs[0] != AckRun([1, 7])
+    # Alone it is as ever.
+    assert frames[2] == Frame(Command.ACK, {"id": "4"})
+    singly = feed(parser("1.2"), ACKS)
+    assert [frame.headers.get("id") for frame in singly][:3] == ["1", "07", "3"]
+    assert runs[1].frames() == singly[-2:]
+
+
+def test_joined_acks_are_the_same_in_any_pieces() -> None:
+    def tags(frames: list[Frame]) -> list[int]:
+        return [
+            tag
+            for frame in frames
+            for tag in (
+                frame.tags
+                if isinstance(frame, AckRun)
+                else [int(frame.headers["id"])]
+                if "id" in frame.headers
+                else []
+            )
+        ]
+
+    for size in range(1, len(ACKS)):
+        pieces = [ACKS[at : at + size] for at in range(0, len(ACKS), size)]
+        assert tags(feed(joining(), *pieces)) == [1, 7, 3, 4, 5, 7, 8]
 
 
 def test_an_ack_heeds_limits() -> None:
