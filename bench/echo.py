@@ -20,6 +20,7 @@ from collections import defaultdict
 
 from bench.errors import BenchError
 from bench.wire import frame, websocket_frame, websocket_header, websocket_payloads
+from romp_asgi.server import tune_allocator
 
 _READ = 64 * 1024
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -71,7 +72,8 @@ class Session:
 
     def deliver(self, frames: bytes) -> None:
         """Send the SEND frames, behind those waiting, as far as the credit allows."""
-        frames = self.waiting + frames
+        if self.waiting:
+            frames = self.waiting + frames
         size = frames.index(b"\0") + 1
         if self.credit is not None:
             take = size * min(self.credit, len(frames) // size)
@@ -84,6 +86,10 @@ class Session:
         if self.websocket:
             size += len(_HEAD) - len(b"SEND\n")
             head = websocket_header(size, masked=False) + head
+        elif len(frames) == size:
+            self.socket.sendall(head, socket.MSG_MORE)
+            self.socket.sendall(memoryview(frames)[len(b"SEND\n") :])
+            return
         self.socket.sendall(frames.replace(b"SEND\n", head))
 
     def _upgrade(self) -> None:
@@ -218,4 +224,5 @@ def _header(name: bytes, frames: bytes) -> bytes:
 
 
 if __name__ == "__main__":
+    tune_allocator()
     Echo(int(sys.argv[1]), int(sys.argv[2]), packed=sys.argv[3:] == ["--packed"]).run()

@@ -1,8 +1,9 @@
 """The messages of a load, made before the clock runs, and the check of what arrives.
 
 All messages of a load have the same size, and each says which one it is: its body is
-a number of eight digits, that of its publisher, then x's. The numbers start again
-after a `Load.period`, so that a load of any length is one blob sent over and over.
+a number of eight digits, that of its publisher, x's, and an end. The numbers start
+again after a `Load.period`, so that a load of any length is one blob sent over and
+over.
 """
 
 import re
@@ -18,8 +19,9 @@ _PUBLISHER_DIGITS = 2
 _ROUND_DIGITS = 6
 _HEAD_OF_BODY = _DIGITS + _PUBLISHER_DIGITS
 #: How a body ends before its NUL. A WebSocket load is counted by it, for the header of
-#: a frame may hold a NUL too; it cannot hold this.
-BODY_END = b"xx"
+#: a frame may hold a NUL too; it cannot hold this. Long, and of octets that are nowhere
+#: else, because Python then looks at one octet in nine or so.
+BODY_END = b"~}|{@^%&"
 _SMALLEST_BODY = _HEAD_OF_BODY + len(BODY_END)
 _LONGEST_PERIOD = 4096
 _BLOB = 4 * 1024 * 1024  # bytes, about; large bodies get a shorter period
@@ -76,7 +78,7 @@ class Load:
     def body(self, index: int, publisher: int = 0) -> bytes:
         """The body of the message number `index` of a publisher, from 0."""
         head = b"%b%0*d" % (self._number(index), _PUBLISHER_DIGITS, publisher)
-        return head.ljust(self.body_size, b"x")
+        return head.ljust(self.body_size - len(BODY_END), b"x") + BODY_END
 
     def sends(self, publisher: int = 0) -> list[bytes]:
         """A period of SEND frames, all of one size, of the first round."""

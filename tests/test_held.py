@@ -256,4 +256,4 @@ async def test_what_was_for_a_client_goes_with_it() -> None:
                 await asyncio.sleep(0.01)
         assert (outbox.size, outbox._pieces) == (0, [])
         assert list(session._frames) == []
-        assert session.connection._parser._data == b""
+        assert session.connection._parser._size == 0

@@ -57,6 +57,64 @@ def test_without_the_key_there_is_no_pid_file() -> None:
         pass
 
 
+# Memory
+
+LARGE_MESSAGES = """
+import resource, sys
+from pathlib import Path
+from romp_asgi.server import tune_allocator
+
+if sys.argv[1:] == ["tuned"]:
+    tune_allocator()
+
+def hold(count):
+    held = [b"x" * (256 * 1024 + number) for number in range(count)]
+
+def pages():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+hold(8)
+before = faults()
+for _ in range(100):
+    hold(8)
+print(faults() - before)
+before = pages()
+hold(400)
+print(pages() - before)
+"""
+
+
+def large_messages(
+    *arguments: str, env: dict[str, str] | None = None
+) -> tuple[int, int]:
+    """Page faults of 800 blocks; pages that stay when 100 MiB are given back."""
+    command = [sys.executable, "-c", LARGE_MESSAGES, *arguments]
+    result = subprocess.run(
+        command,
+        env={**os.environ, **(env or {})},
+        stdout=subprocess.PIPE,
+        check=True,
+        cwd=ROOT,
+    )
+    found, stay = map(int, result.stdout.split())
+    return found, stay
+
+
+@pytest.mark.skipif(
+    "CS_GNU_LIBC_VERSION" not in os.confstr_names, reason="another C library"
+)
+def test_the_memory_of_large_messages_is_used_again_and_given_back() -> None:
+    faults, stay = large_messages("tuned")
+    assert faults < 1000
+    assert stay * resource.getpagesize() < 24 << 20
+    # What the operator has set stays.
+    untouched, _ = large_messages("tuned", env={"MALLOC_MMAP_THRESHOLD_": "65536"})
+    assert untouched > 800 * 256 * 1024 // resource.getpagesize()
+
+
 # Open files
 
 

@@ -21,7 +21,7 @@ from romp_asgi.errors import (
 )
 from romp_asgi.stomp import spec
 from romp_asgi.stomp.blocks import BlockCache
-from romp_asgi.stomp.frame import Frame, encode_frame
+from romp_asgi.stomp.frame import Frame, encode_frame, encode_headers
 from romp_asgi.stomp.heartbeat import HeartBeat, negotiate, parse_heart_beat
 from romp_asgi.stomp.parser import Limits, Parser
 from romp_asgi.stomp.spec import CLIENT_COMMANDS, CONNECT_COMMANDS, Command
@@ -199,8 +199,8 @@ class Connection:
 
     def receipt(self, receipt_id: str) -> bytes:
         """RECEIPT. Source: STOMP 1.2 § RECEIPT."""
-        headers = {spec.RECEIPT_ID: receipt_id}
-        return encode_frame(Frame(Command.RECEIPT, headers), self.version)
+        line = encode_headers({spec.RECEIPT_ID: receipt_id}, self.version)
+        return f"RECEIPT\n{line}\n\0".encode()
 
     def error(self, error: PeerError) -> bytes:
         """ERROR, with the error's words. Does not close: see ``close``.

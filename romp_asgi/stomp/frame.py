@@ -4,6 +4,7 @@ Source: STOMP 1.2 § STOMP Frames.
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from romp_asgi.stomp.spec import (
@@ -21,7 +22,8 @@ _SHOWN_HEADERS = 20
 _SHOWN_OCTETS = 200
 
 _LF: Final = 10
-_ONLY_LENGTH: Final = frozenset({CONTENT_LENGTH})
+#: How the lines begin that are not passed on.
+_STARTS: Final = MappingProxyType({n: f"{n}:".encode() for n in RESERVED_HEADERS})
 
 
 class Headers(dict[str, str]):
@@ -238,12 +240,9 @@ def _as_read(headers: Headers) -> bytes | None:
     if plain is None or plain.count(b":") != len(headers):
         return None
     lines = plain + b"\n"
-    reserved = headers.keys() & RESERVED_HEADERS
-    if not reserved:
-        return lines
-    if reserved != _ONLY_LENGTH:
-        return None
-    start = lines.find(b"content-length:")
-    if start > 0 and lines[start - 1] != _LF:  # the end of another name
-        return None
-    return lines[:start] + lines[lines.index(b"\n", start) + 1 :]
+    for name in headers.keys() & RESERVED_HEADERS:
+        start = lines.find(_STARTS[name])
+        if start > 0 and lines[start - 1] != _LF:  # the end of another name
+            return None
+        lines = lines[:start] + lines[lines.index(b"\n", start) + 1 :]
+    return lines

@@ -38,6 +38,9 @@ _BETWEEN_ACKS: Final = _ACK_END + _ACK_START
 _A: Final = ord("A")
 _PLAIN_ACK_SIZE: Final = 25
 
+#: Pieces up to so many octets are put together as they come.
+_SMALL_PIECE: Final = 4096
+
 #: A little more than the largest block that is remembered has with its LF LF.
 _MAX_KNOWN: Final = MAX_BLOCK_SIZE + 16
 
@@ -79,7 +82,6 @@ class Parser:
 
     __slots__ = (
         "_blocks",
-        "_data",
         "_error",
         "_in_headers",
         "_is_broken",
@@ -87,7 +89,9 @@ class Parser:
         "_joins_acks",
         "_knows_ack",
         "_need",
+        "_pieces",
         "_room",
+        "_size",
         "commands",
         "limits",
         "version",
@@ -105,10 +109,12 @@ class Parser:
         self.commands = version.commands if commands is None else commands
         self._knows_ack = self._can_know_ack()
         self._joins_acks = False
-        # What is left of earlier reads, and what is known of the frame it begins
-        # with: that it does not end before `_need` octets, or that up to `_room`
-        # octets it is as good as it was, until a NUL comes or, in the headers, a LF.
-        self._data: bytes | bytearray = b""
+        # What is left of earlier reads, how many octets that is, and what is known of
+        # the frame it begins with: that it does not end before `_need` octets, or that
+        # up to `_room` octets it is as good as it was, until a NUL comes or, in the
+        # headers, a LF.
+        self._pieces: list[bytes | bytearray | memoryview] = []
+        self._size = 0
         self._need = 0
         self._room = 0
         self._in_headers = False
@@ -130,18 +136,27 @@ class Parser:
         """Take octets as they come."""
         if self._is_broken:
             return
-        if not self._data:
-            self._data = data
+        pieces, size = self._pieces, len(data)
+        self._size += size
+        if not pieces:
+            pieces.append(data)
             return
-        if type(self._data) is bytes:
-            self._data = bytearray(self._data)
-        self._data += data
+        last = pieces[-1]
+        if size > _SMALL_PIECE:
+            # Nothing is copied before the frame is complete.
+            pieces.append(data)
+        elif isinstance(last, bytearray):
+            last += data
+        else:
+            # An object for each octet would be a hundred times as large.
+            pieces.append(bytearray(data))
         if b"\0" in data or (self._in_headers and b"\n" in data):
             self._is_due = True
 
     def close(self) -> None:
         """Forget what was read, and take nothing more."""
-        self._data = b""
+        self._pieces = []
+        self._size = 0
         self._is_broken = True
 
     def frames(self) -> list[Frame]:
@@ -158,23 +173,32 @@ class Parser:
         """
         if self._error is not None:
             raise self._take_error()
-        size = len(self._data)
+        size = self._size
         if not size or size < self._need or (size <= self._room and not self._is_due):
             return []
         frames: list[Frame] = []
         try:
-            data = bytes(self._data)
-            rest = self._parse(data, frames)
+            pieces = self._pieces
+            first = pieces[0]
+            if len(pieces) > 1 or not isinstance(first, bytes):
+                first = b"".join(pieces)
+            rest = self._parse(first, frames)
         except ProtocolError as exc:
-            self._data = b""
-            self._is_broken = True
+            self.close()
             if not frames:
                 raise
             # The traceback would keep what was read.
             self._error = exc.with_traceback(None)
             return frames
-        self._data = data[rest:] if rest else data
         self._is_due = False
+        self._size = left = size - rest
+        if not left:
+            self._pieces = []
+        elif left > _SMALL_PIECE and 2 * left > size:
+            # Copied with what comes next; it keeps no more than as much again.
+            self._pieces = [memoryview(first)[rest:] if rest else first]
+        else:
+            self._pieces = [first[rest:]]
         return frames
 
     def switch(
@@ -196,7 +220,7 @@ class Parser:
 
     def has_partial_frame(self) -> bool:
         """Whether octets of an incomplete frame are held."""
-        return bool(self._data)
+        return bool(self._size)
 
     def _take_error(self) -> ProtocolError:
         # Not kept: its traceback will hold the parser.
