@@ -33,7 +33,7 @@ class Job:
     timeout: float = 30.0
     receivers: int = 1
     bystanders_topic: str = ""
-    stall: float = 5.0
+    stall: float = 15.0
 
     @property
     def load(self) -> Load:
