@@ -20,7 +20,7 @@ from collections import defaultdict
 
 from bench.errors import BenchError
 from bench.wire import frame, websocket_frame, websocket_header, websocket_payloads
-from romp_asgi.server import tune_allocator
+from romp_asgi.allocator import tune_allocator
 
 _READ = 64 * 1024
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

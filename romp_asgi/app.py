@@ -205,6 +205,11 @@ class Romp:
         await self._hub.stop(self.config.shutdown_timeout)
 
     @property
+    def memory_used(self) -> int:
+        """Octets of the messages that destinations and transactions hold."""
+        return self._hub.broker.memory.used
+
+    @property
     def downstreams(self) -> list[LinkState]:
         """How the links to the edge servers of the config are."""
         return [link.state for link in self._links]

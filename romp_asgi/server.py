@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import gc
 import logging
-import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Final
 
 import uvicorn
 
+from romp_asgi.allocator import give_memory_back, tune_allocator
 from romp_asgi.app import Romp
 from romp_asgi.config import Config
 from romp_asgi.process import notify
@@ -21,22 +21,6 @@ from romp_asgi.tcp import peer_name, start_error
 logger = logging.getLogger(__name__)
 
 _BACKLOG: Final = 2048
-
-#: Of mallopt(3).
-_M_TRIM_THRESHOLD: Final = -1
-_M_MMAP_THRESHOLD: Final = -3
-
-#: Blocks up to so many octets are taken from memory that was used before, of which so
-#: much stays with the process.
-_MAX_KEPT_BLOCK: Final = 4 << 20
-_MAX_KEPT: Final = 16 << 20
-
-#: With these somebody has set the allocator up.
-_ALLOCATOR_VARIABLES: Final = (
-    "GLIBC_TUNABLES",
-    "MALLOC_MMAP_THRESHOLD_",
-    "MALLOC_TRIM_THRESHOLD_",
-)
 
 
 class Server(uvicorn.Server):
@@ -116,7 +100,9 @@ def serve(config: Config, host: str | None = None, port: int | None = None) -> N
 
     async def run() -> None:
         async with romp.lifespan():
+            trimming = asyncio.create_task(give_memory_back(lambda: romp.memory_used))
             await Server(settings, romp).serve(sockets=[listener])
+            trimming.cancel()
 
     with (
         contextlib.closing(listener),
@@ -134,28 +120,6 @@ def tune_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
-
-
-def tune_allocator() -> None:
-    """Let the C library keep what large messages took for those that come next.
-
-    Else glibc gives most blocks of 128 KiB or more back to the system as soon as they
-    are free, and the pages of the next one are made and cleared anew: more than half of
-    the time of a message of 256 KiB (bench/README.md).
-
-    Source: mallopt(3). What is set in the environment stays.
-    """
-    try:
-        os.confstr("CS_GNU_LIBC_VERSION")
-    except (AttributeError, ValueError):  # pragma: no cover  # another C library
-        return
-    if any(name in os.environ for name in _ALLOCATOR_VARIABLES):
-        return
-    import ctypes  # only here: it is not there on every system
-
-    libc = ctypes.CDLL(None)
-    libc.mallopt(_M_MMAP_THRESHOLD, _MAX_KEPT_BLOCK)
-    libc.mallopt(_M_TRIM_THRESHOLD, _MAX_KEPT)
 
 
 def _bind(host: str, port: int) -> socket.socket:

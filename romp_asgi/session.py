@@ -14,6 +14,7 @@ from mypy_extensions import mypyc_attr
 from romp_asgi.auth import User
 from romp_asgi.broker import VIRTUAL, Client, Message, Pending
 from romp_asgi.broker.destination import Destination
+from romp_asgi.broker.pending import all_of
 from romp_asgi.errors import (
     FilterError,
     HeaderError,
@@ -377,18 +378,26 @@ class Session:
 
     def _acknowledge_run(self, run: AckRun) -> None:
         """ACKs that came in a row, which is cheaper than one by one."""
-        tags = run.tags
-        if min(tags) > 0 and max(tags) <= self.client.last_tag:
-            pending = self.hub.broker.acknowledge_all(self.client, tags)
+        broker, client, tags = self.hub.broker, self.client, run.tags
+        if min(tags) > 0 and max(tags) <= client.last_tag:
+            pending = broker.acknowledge_all(client, tags)
             if pending is not None:
                 self.done(run, pending)
             return
         # One of them was never given to the client: only that is an error.
-        for frame in run.frames():
-            try:
-                self._handle(frame)
-            except Exception as exc:
-                self.failed(frame, exc)
+        pendings: list[Pending | None] = []
+        start = 0
+        for index, tag in enumerate(tags):
+            if not 0 < tag <= client.last_tag:
+                pendings.append(broker.acknowledge_all(client, tags[start:index]))
+                start = index + 1
+                self.failed(run, UnknownAck(str(tag)))
+                if self.is_closed():
+                    return
+        pendings.append(broker.acknowledge_all(client, tags[start:]))
+        waiting = [pending for pending in pendings if pending is not None]
+        if waiting:
+            self.done(run, all_of(waiting))
 
     def _log_in(self, frame: Frame) -> None:
         """CONNECT, which goes no further before its login has been checked."""

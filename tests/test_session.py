@@ -26,6 +26,7 @@ DESTINATIONS = {
     "/queue/one": {**QUEUE, "max_connections": 1},
     "/queue/auto": {**QUEUE, "auto_ack": True},
     "/topic/**": {"type": "topic"},
+    "/counted/users": {"max_messages": 9, "min_delivery": 1, "sub_by_user": True},
 }
 
 
@@ -430,6 +431,22 @@ def test_whoever_acknowledges_in_a_row_waits_as_for_one_ack(
     pending.resolve()
     world.run()
     assert client.frame().headers == {"receipt-id": "r"}
+
+
+def test_acks_in_a_row_change_no_order() -> None:
+    """What is for one user goes before what is for all, after each ACK."""
+    world = World()
+    client, other = world.client(), world.client()
+    client.session.client.user, other.session.client.user = "u", "p"
+    client.send(
+        "SUBSCRIBE\nid:1\ndestination:/counted/users\n"
+        "ack:client-individual\nprefetch-count:2\n\n^@"
+    )
+    for line, body in (("to:u", "U1"), ("x:", "L1"), ("x:", "L2"), ("to:u", "U2")):
+        other.send(f"SEND\ndestination:/counted/users\n{line}\n\n{body}^@")
+    assert bodies(client) == [b"U1", b"L1"]
+    client.send("ACK\nid:1\n\n^@ACK\nid:2\n\n^@")
+    assert bodies(client) == [b"U2", b"L2"]
 
 
 def test_an_ack_after_its_unsubscribe_is_passed_over() -> None:

@@ -485,7 +485,9 @@ class Broker:
         return pending
 
     def acknowledge_all(self, client: Client, tags: list[int]) -> Pending | None:
-        """ACK several deliveries, with the same outcome as one by one.
+        """ACK several deliveries, with the same deliveries to follow as one by one.
+
+        Only that producers who wait go on when all of a subscription are settled.
 
         Args:
             client: who acknowledges.
@@ -504,7 +506,7 @@ class Broker:
                 continue
             subscription = delivery.subscription
             assert subscription is not None
-            if subscription is not last:
+            if subscription is not last or not subscription.destination.settles_runs:
                 self._settle(last, deliveries, pendings)
                 last, deliveries = subscription, []
             subscription.take(tag, deliveries)

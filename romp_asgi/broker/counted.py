@@ -7,6 +7,7 @@ acknowledge, or when it is acknowledged.
 """
 
 from collections import deque
+from typing import ClassVar
 
 from mypy_extensions import mypyc_attr
 from typing_extensions import override
@@ -79,6 +80,9 @@ class Counted(Destination):
     Invariant: between two calls the list is empty, or its head has been offered to
     every subscription with credit and not been delivered often enough.
     """
+
+    # It goes on within ``settle``: with whatever credit there is at that moment.
+    settles_runs: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ later returns a ``Pending``.
 """
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from mypy_extensions import mypyc_attr
 
@@ -40,6 +41,9 @@ class Destination:
         exists: whether it is still there: what knew it before must not use it then.
         accepted: how many messages it has taken.
     """
+
+    #: Whether several acknowledgements of a subscription may be settled together.
+    settles_runs: ClassVar[bool] = True
 
     # There may be very many of them, and what they take in the processor's caches is
     # what makes a message to one of 10,000 slower than to one of ten.

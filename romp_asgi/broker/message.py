@@ -5,7 +5,6 @@ from typing import Final
 
 from romp_asgi.broker.pending import Pending
 from romp_asgi.errors import MemoryFull
-from romp_asgi.stomp.frame import Headers
 
 #: Octets that the objects of a held message take, beside its headers and its body.
 OVERHEAD: Final = 512
@@ -61,9 +60,8 @@ class Message:
     def size(self) -> int:
         """Octets it takes while it is held, roughly."""
         headers = self.headers
-        if type(headers) is Headers:  # they were read
-            size = headers.size
-        else:
+        size: int | None = getattr(headers, "size", None)  # of headers that were read
+        if size is None:
             size = sum(map(len, headers)) + sum(map(len, headers.values()))
         return len(self.body) + size + OVERHEAD
 

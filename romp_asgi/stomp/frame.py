@@ -31,7 +31,7 @@ class Headers(dict[str, str]):
 
     Frames with equal header blocks share one object, so names and values are never
     changed once its frame is made. Headers that were read have all attributes, but
-    those of an ACK that is nothing but a number have ``tag`` alone.
+    those of an ACK that is nothing but a number have ``tag`` alone, if any.
 
     Attributes:
         encoded: what a frame made from these headers starts with, by version; kept
@@ -115,10 +115,6 @@ class AckRun(Frame):
     def __init__(self, tags: list[int]) -> None:
         super().__init__(_ACK, _NO_HEADERS)
         self.tags = tags
-
-    def frames(self) -> list[Frame]:
-        """The ACKs, one by one."""
-        return [plain_ack(str(tag), tag) for tag in self.tags]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, AckRun) and self.tags == other.tags
