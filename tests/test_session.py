@@ -14,6 +14,7 @@ from romp_asgi.hub import Hub
 from romp_asgi.outbox import Flusher, Outbox
 from romp_asgi.session import Session
 from romp_asgi.stomp import Command, Frame, Limits, Parser
+from tests.marks import interpreted_only
 
 QUEUE = {"type": "queue", "max_messages": 3, "max_deliveries": 2, "expiry": 0}
 DESTINATIONS = {
@@ -415,6 +416,7 @@ def test_of_acks_in_a_row_none_counts_after_an_error_that_closes() -> None:
     assert bodies(other) == [b"y", b"z"]
 
 
+@interpreted_only
 def test_whoever_acknowledges_in_a_row_waits_as_for_one_ack(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
