@@ -33,12 +33,19 @@ class Romp(Peer):
 
     def _named(self, server: str) -> str:
         """Also the commit: its header does not tell the version."""
-        git = ["git", "-C", str(_HERE), "describe", "--always", "--dirty"]
+        git = ["git", "-C", str(_HERE.parent)]
+        describe = [*git, "describe", "--always"]
+        # Results that are written meanwhile change no broker.
+        changes = [*git, "diff", "--quiet", "HEAD", "--", "romp_asgi"]
         try:
-            commit = subprocess.run(git, capture_output=True, text=True, check=True)
+            commit = subprocess.run(
+                describe, capture_output=True, text=True, check=True
+            )
+            is_changed = subprocess.run(changes, check=False).returncode != 0
         except (OSError, subprocess.CalledProcessError):
             return f"{server} {version('romp-asgi')}"
-        return f"{server} {version('romp-asgi')} at {commit.stdout.strip()}"
+        dirty = "-dirty" if is_changed else ""
+        return f"{server} {version('romp-asgi')} at {commit.stdout.strip()}{dirty}"
 
     def _start(self) -> None:
         config = self._path / "romp.toml"
