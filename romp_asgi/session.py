@@ -379,25 +379,20 @@ class Session:
     def _acknowledge_run(self, run: AckRun) -> None:
         """ACKs that came in a row, which is cheaper than one by one."""
         broker, client, tags = self.hub.broker, self.client, run.tags
-        if min(tags) > 0 and max(tags) <= client.last_tag:
-            pending = broker.acknowledge_all(client, tags)
-            if pending is not None:
-                self.done(run, pending)
-            return
-        # One of them was never given to the client: only that is an error.
         pendings: list[Pending | None] = []
         start = 0
         for index, tag in enumerate(tags):
             if not 0 < tag <= client.last_tag:
+                # It was never given to the client: only that is an error.
                 pendings.append(broker.acknowledge_all(client, tags[start:index]))
                 start = index + 1
                 self.failed(run, UnknownAck(str(tag)))
                 if self.is_closed():
                     return
         pendings.append(broker.acknowledge_all(client, tags[start:]))
-        waiting = [pending for pending in pendings if pending is not None]
-        if waiting:
-            self.done(run, all_of(waiting))
+        pending = all_of([pending for pending in pendings if pending is not None])
+        if pending is not None:
+            self.done(run, pending)
 
     def _log_in(self, frame: Frame) -> None:
         """CONNECT, which goes no further before its login has been checked."""

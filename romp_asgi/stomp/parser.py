@@ -249,8 +249,9 @@ class Parser:
                 # and nothing else needs no more looking at, here and in the session.
                 acks = _PLAIN_ACKS.match(data, position)
                 if acks is not None:
-                    self._take_acks(data[position : acks.end()], frames)
-                    position = acks.end()
+                    end = acks.end()
+                    self._take_acks(data, position, end, frames)
+                    position = end
                     continue
             # A block that came before ends here, if this is one.
             blank = data.find(b"\n\n", position, position + _MAX_KNOWN)
@@ -312,9 +313,12 @@ class Parser:
             elif command is _CONNECT or command is _STOMP:
                 return position
 
-    def _take_acks(self, data: bytes, frames: list[Frame]) -> None:
-        """Append what is nothing but plain ACKs."""
-        numbers = data[len(_ACK_START) : -len(_ACK_END)].split(_BETWEEN_ACKS)
+    def _take_acks(
+        self, data: bytes, position: int, end: int, frames: list[Frame]
+    ) -> None:
+        """Append the plain ACKs that are all of ``data[position:end]``."""
+        start, stop = position + len(_ACK_START), end - len(_ACK_END)
+        numbers = data[start:stop].split(_BETWEEN_ACKS)
         tags = list(map(int, numbers))
         if self._joins_acks and len(tags) > 1:
             frames.append(AckRun(tags))

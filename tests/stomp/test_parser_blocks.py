@@ -276,17 +276,13 @@ def test_acks_in_a_row_are_one_frame_if_that_is_asked_for() -> None:
 
 def test_joined_acks_are_the_same_in_any_pieces() -> None:
     def tags(frames: list[Frame]) -> list[int]:
-        return [
-            tag
-            for frame in frames
-            for tag in (
-                frame.tags
-                if isinstance(frame, AckRun)
-                else [int(frame.headers["id"])]
-                if "id" in frame.headers
-                else []
-            )
-        ]
+        found: list[int] = []
+        for frame in frames:
+            if isinstance(frame, AckRun):
+                found += frame.tags
+            elif frame.command is Command.ACK:
+                found.append(int(frame.headers["id"]))
+        return found
 
     for size in range(1, len(ACKS)):
         pieces = [ACKS[at : at + size] for at in range(0, len(ACKS), size)]
