@@ -21,6 +21,7 @@ COMPILED = [
     "romp_asgi/stomp/*.py",
     "romp_asgi/broker/*.py",
     "romp_asgi/selector/*.py",
+    "romp_asgi/busy_poll.py",
     "romp_asgi/headers.py",
     "romp_asgi/outbox.py",
     "romp_asgi/receiver.py",

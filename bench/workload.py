@@ -64,7 +64,7 @@ class Workload:
         self._sink = _Sink()
         self._sends = Parser(Limits(), blocks=Blocks())
         self._acks = Parser(Limits())
-        self._acks.switch(STOMP_1_2, Limits(), joins_acks=True)
+        self._acks.switch(STOMP_1_2, Limits(), abridges=True)
         for number in range(_TOPIC_SUBSCRIBERS):
             self._broker.subscribe(Client(), str(number), "/topic/a", _Sink())
         self._broker.subscribe(Client(), "0", "/queue/a", _Sink())

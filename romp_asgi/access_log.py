@@ -62,7 +62,7 @@ class LoggedSession(Session):
             self._log(frame)
         super()._handle(frame)
 
-    def _takes_ack_runs(self) -> bool:
+    def _takes_abridged(self) -> bool:
         return False
 
     def _log(self, frame: Frame) -> None:

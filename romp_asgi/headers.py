@@ -4,11 +4,11 @@ Source: STOMP 1.2 § SUBSCRIBE ack Header; RabbitMQ's ``prefetch-count``.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from romp_asgi.broker import Message
 from romp_asgi.errors import HeaderError
-from romp_asgi.selector import parse_filter, parse_selector
+from romp_asgi.selector import Matcher, parse_filter, parse_selector
 from romp_asgi.stomp import Frame, spec
 from romp_asgi.stomp.spec import AckMode
 
@@ -71,9 +71,10 @@ def wanted(
     """
     matchers = []
     if selector is not None and not selector.isspace() and selector:
-        matchers.append(parse_selector(selector, max_selector_len))
+        matches = parse_selector(selector, max_selector_len)
+        matchers.append(_of_messages(selector, matches))
     if filter is not None:
-        matchers.append(parse_filter(filter))
+        matchers.append(_of_messages(filter, parse_filter(filter)))
     match matchers:
         case []:
             return None
@@ -82,3 +83,19 @@ def wanted(
         case _:
             first, second = matchers
             return lambda message: first(message.headers) and second(message.headers)
+
+
+def _of_messages(text: str, matches: Matcher) -> Matcher:
+    """What ``matches`` says of a message, which has no ``receipt``: its SEND has.
+
+    Args:
+        text: what it was parsed from; most name no receipt.
+        matches: the matcher.
+    """
+    if spec.RECEIPT not in text:
+        return matches
+
+    def matches_without(headers: Mapping[str, str]) -> bool:
+        return matches({k: v for k, v in headers.items() if k != spec.RECEIPT})
+
+    return matches_without

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from romp_asgi.admin import Administration, Statistics
 from romp_asgi.auth import Authenticator
 from romp_asgi.broker import Broker, BrokerLimits, Clock, Message
+from romp_asgi.busy_poll import BusyPoll
 from romp_asgi.config import Config
 from romp_asgi.filters.chain import FilterChain
 from romp_asgi.message_log import LoggedBroker, MessageLog
@@ -94,7 +95,9 @@ class Hub:
             clock=Clock(time.monotonic, time.time),
         )
         self.authenticator = Authenticator(config)
-        self.flusher = Flusher()
+        window = config.busy_poll / 1_000_000
+        busy_poll = BusyPoll(window, self.later) if window else None
+        self.flusher = Flusher(busy_poll)
         self.filters: FilterChain | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.sessions: set[Session] = set()

@@ -10,14 +10,21 @@ from typing import Protocol
 
 from mypy_extensions import mypyc_attr
 
+from romp_asgi.busy_poll import BusyPoll
+
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Flusher:
-    """Flushes, at the end of a loop pass, the outboxes that were written to in it."""
+    """Flushes, at the end of a loop pass, the outboxes that were written to in it.
 
-    __slots__ = ("_outboxes",)
+    Args:
+        busy_poll: told when that is done; None if nobody is.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_outboxes", "busy_poll")
+
+    def __init__(self, busy_poll: BusyPoll | None = None) -> None:
+        self.busy_poll = busy_poll
         self._outboxes: list[Outbox] = []
 
     def add(self, outbox: "Outbox") -> None:
@@ -32,6 +39,8 @@ class Flusher:
         # to go on while the subscribers are written to.
         for outbox in reversed(outboxes):
             outbox.flush()
+        if self.busy_poll is not None:
+            self.busy_poll.wrote()
 
 
 class Writer(Protocol):

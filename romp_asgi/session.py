@@ -35,7 +35,7 @@ from romp_asgi.passage import Passage
 from romp_asgi.receiver import MessageReceiver
 from romp_asgi.stomp import Command, Connection, Frame, spec
 from romp_asgi.stomp.connection import State
-from romp_asgi.stomp.frame import AckRun, Headers
+from romp_asgi.stomp.frame import AckRun, Headers, ReceiptSend
 from romp_asgi.stomp.versions import STOMP_1_2
 
 logger = logging.getLogger(__name__)
@@ -338,7 +338,7 @@ class Session:
                 if target is not None and target.exists:
                     message = Message(target.name, headers, frame.body)
                     pending = broker.send(self.client, message, self._now, None, target)
-                    if pending is not None:
+                    if pending is not None or isinstance(frame, ReceiptSend):
                         self.done(frame, pending)
                     return
             elif command is _ACK:
@@ -371,7 +371,7 @@ class Session:
             Passage(self, filters, frame).go_on(None, None)
             return
         pending = self.act(frame)
-        if pending is not None or spec.RECEIPT in frame.headers:
+        if pending is not None or frame.receipt() is not None:
             self.done(frame, pending)
         if command is _DISCONNECT:
             self.end(None)
@@ -435,7 +435,7 @@ class Session:
         if not isinstance(error, PeerError):
             logger.error("internal error at %s of %s", frame, self.peer, exc_info=error)
             error = InternalError()
-        error.receipt_id = frame.headers.get(spec.RECEIPT)
+        error.receipt_id = frame.receipt()
         if isinstance(error, FilterError):
             if error.log_message is not None:
                 logger.warning("filter: %s: %s", self.peer, error.log_message)
@@ -497,14 +497,14 @@ class Session:
     def _connect(self) -> None:
         self.id = self.hub.next_session_id()
         connected = self.connection.accept(
-            self.hub.server, self.id, joins_acks=self._takes_ack_runs()
+            self.hub.server, self.id, abridges=self._takes_abridged()
         )
         self.transport.outbox.write(connected)
         self.transport.deadline_changed()
 
-    def _takes_ack_runs(self) -> bool:
-        """Whether nobody looks at each ACK."""
-        return self.hub.filters is None
+    def _takes_abridged(self) -> bool:
+        """Whether nobody looks at each frame as it came."""
+        return self.hub.filters is None and self.hub.message_log is None
 
     def _send(self, frame: Frame) -> Pending | None:
         headers = frame.headers
@@ -636,7 +636,7 @@ class Session:
         receipt_id = None
         # "… on any client frame other than CONNECT"
         if frame.command not in spec.CONNECT_COMMANDS:
-            receipt_id = frame.headers.get(spec.RECEIPT)
+            receipt_id = frame.receipt()
         if pending is None or pending.done:
             if receipt_id is not None:
                 self.transport.outbox.write(self.connection.receipt(receipt_id))

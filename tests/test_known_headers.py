@@ -58,6 +58,67 @@ def test_a_known_receipt_is_sent_each_time() -> None:
     assert [frame.headers["receipt-id"] for frame in client.frames()] == ["1"] * 4
 
 
+def test_each_send_gets_its_own_receipt_after_its_message() -> None:
+    world = World()
+    client, reader = world.client(), world.client()
+    subscribe(reader, "/queue/a")
+    for number in range(6):
+        receipt = f"receipt:message-{number}:x"
+        client.send(send("/queue/a", str(number), receipt, "a:b"))
+        assert client.frame().headers["receipt-id"] == f"message-{number}:x"
+    frames = reader.frames()
+    assert [frame.body for frame in frames] == [b"0", b"1", b"2", b"3", b"4", b"5"]
+    assert all(frame.headers["a"] == "b" for frame in frames)
+    assert not any("receipt" in frame.headers for frame in frames)
+
+
+def test_a_known_send_that_is_refused_names_its_receipt() -> None:
+    world = World(destinations={"/queue/a": {**QUEUE, "max_messages": 5}})
+    client = world.client()
+    for number in range(5):
+        client.ask(send("/queue/a", "x", f"receipt:{number}"))
+    client.send(send("/queue/a", "x", "receipt:5"))
+    assert client.error() == ("destination flup", "5")
+
+
+def test_a_known_send_that_waits_has_its_receipt_when_it_has_been_taken() -> None:
+    policy = {**QUEUE, "max_messages": 5, "overflow": "block"}
+    world = World(destinations={"/queue/a": policy})
+    client, reader = world.client(), world.client()
+    for number in range(4):
+        client.ask(send("/queue/a", str(number), f"receipt:{number}"))
+    client.send(send("/queue/a", "5", "receipt:5"), send("/queue/a", "6", "receipt:6"))
+    assert client.frames() == []
+    reader.send("SUBSCRIBE\nid:0\ndestination:/queue/a\n\n^@")
+    world.run()
+    receipts = [frame.headers["receipt-id"] for frame in client.frames()]
+    assert receipts == ["5", "6"]
+
+
+def test_a_known_send_with_a_receipt_and_a_transaction() -> None:
+    world = World()
+    client, reader = world.client(), world.client()
+    subscribe(reader, "/topic/a")
+    client.send("BEGIN\ntransaction:1\n\n^@")
+    for number in range(4):
+        client.ask(send("/topic/a", str(number), "transaction:1", f"receipt:{number}"))
+    assert reader.frames() == []
+    client.ask("COMMIT\ntransaction:1\nreceipt:c\n\n^@")
+    assert bodies(reader) == [b"0", b"1", b"2", b"3"]
+
+
+@pytest.mark.parametrize(
+    "header", ["selector:receipt IS NOT NULL", "filter:receipt!=x"]
+)
+def test_no_subscription_is_asked_about_receipts(header: str) -> None:
+    world = World()
+    client, reader = world.client(), world.client()
+    reader.ask(f"SUBSCRIBE\nid:0\ndestination:/topic/a\n{header}\nreceipt:s\n\n^@")
+    for number in range(4):
+        client.send(send("/topic/a", "x", f"receipt:{number}"))
+    assert reader.frames() == []
+
+
 def test_a_known_send_in_a_transaction_waits_for_its_commit() -> None:
     world = World()
     client, reader = world.client(), world.client()

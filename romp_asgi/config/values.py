@@ -64,6 +64,11 @@ Octets = Annotated[int, Field(ge=1), Expected("a whole number of octets, 1 or mo
 OctetsOrZero = Annotated[
     int, Field(ge=0), Expected("a whole number of octets, 0 or more")
 ]
+Microseconds = Annotated[
+    int,
+    Field(ge=0, le=1000),
+    Expected("a whole number of microseconds, from 0 to 1000"),
+]
 #: More is no time that can be reckoned with: 10^15 are 30,000 years.
 Milliseconds = Annotated[
     int,

@@ -58,25 +58,30 @@ class Blocks:
         if headers is None:
             headers = self.earlier.get(block)
             if headers is not None:
-                self._keep(block, headers)
+                self.remember(block, headers)
         return headers
 
     def offer(self, block: bytes, headers: Headers) -> None:
-        """Remember a block, if it has come before.
+        """Remember a block, if it has come before."""
+        if self.has_come(block) and len(block) <= MAX_BLOCK_SIZE:
+            self.remember(block, headers)
+
+    def has_come(self, block: bytes) -> bool:
+        """Whether a block came before; if not, it has now.
 
         The note of that is a part of its hash: one block in some 30,000 has not.
         """
         notes, number = self._notes, hash(block)
         place, note = number & _PLACE, number >> 16 & 0xFFFF
         if notes[place] == note or notes[place ^ 1] == note:
-            if len(block) <= MAX_BLOCK_SIZE:
-                self._keep(block, headers)
-            return
+            return True
         # Now one of the two, now the other.
         self._turn ^= 1
         notes[place ^ self._turn] = note
+        return False
 
-    def _keep(self, block: bytes, headers: Headers) -> None:
+    def remember(self, block: bytes, headers: Headers) -> None:
+        """Have a block among the ``known``."""
         # The octets; as text, which may have four for each; encoded for three versions.
         copies = 6 if block.isascii() else 9
         size = copies * len(block) + _HEADER_OVERHEAD * len(headers) + _OVERHEAD

@@ -173,20 +173,20 @@ class Connection:
         self.heart_beat = negotiate(client, self._server_heart_beat)
         return headers
 
-    def accept(self, server: str, session: str, *, joins_acks: bool = False) -> bytes:
+    def accept(self, server: str, session: str, *, abridges: bool = False) -> bytes:
         """Open the connection after ``negotiate``.
 
         Args:
             server: the name of the server.
             session: the session's id.
-            joins_acks: whether ACKs in a row may come as one `AckRun`.
+            abridges: whether some frames may come abridged; see `Parser.switch`.
 
         Returns:
             CONNECTED.
         """
         self.state = State.CONNECTED
         blocks = self._blocks.of(self.version, self.limits)
-        self._parser.switch(self.version, self.limits, blocks, joins_acks=joins_acks)
+        self._parser.switch(self.version, self.limits, blocks, abridges=abridges)
         # None are declared to a STOMP 1.0 client, because none will come.
         declared = HeartBeat() if self.version is STOMP_1_0 else self._server_heart_beat
         headers = {
@@ -199,8 +199,10 @@ class Connection:
 
     def receipt(self, receipt_id: str) -> bytes:
         """RECEIPT. Source: STOMP 1.2 § RECEIPT."""
-        line = encode_headers({spec.RECEIPT_ID: receipt_id}, self.version)
-        return f"RECEIPT\n{line}\n\0".encode()
+        if not receipt_id.isidentifier() and not receipt_id.isdigit():
+            line = encode_headers({spec.RECEIPT_ID: receipt_id}, self.version)
+            return f"RECEIPT\n{line}\n\0".encode()
+        return b"RECEIPT\nreceipt-id:%b\n\n\0" % receipt_id.encode()
 
     def error(self, error: PeerError) -> bytes:
         """ERROR, with the error's words. Does not close: see ``close``.

@@ -12,6 +12,7 @@ from romp_asgi.stomp.spec import (
     CONTENT_LENGTH,
     ID,
     PASSCODE,
+    RECEIPT,
     RESERVED_HEADERS,
     UNESCAPED_COMMANDS,
     Command,
@@ -58,8 +59,9 @@ class Headers(dict[str, str]):
     target: Any
 
 
-#: To look it up in its enum takes 0.1 µs each time, in Python 3.11.
+#: To look up a member in its enum takes 0.1 µs each time, in Python 3.11.
 _ACK: Final = Command.ACK
+_SEND: Final = Command.SEND
 
 _NO_HEADERS: Final = Headers()
 
@@ -81,6 +83,10 @@ class Frame:
         self.command = command
         self.headers = headers
         self.body = body
+
+    def receipt(self) -> str | None:
+        """The receipt that it asks for; None for none."""
+        return self.headers.get(RECEIPT)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Frame):
@@ -127,6 +133,41 @@ class AckRun(Frame):
     def __str__(self) -> str:
         """For a log."""
         return f"ACK [{len(self.tags)} of them]"
+
+
+class ReceiptSend(Frame):
+    """A SEND with headers that came before, but for the receipt that it asks for.
+
+    Each asks for another one: so it is not among the headers.
+
+    Args:
+        headers: the others.
+        body: the octets of the body.
+        receipt: the receipt.
+    """
+
+    __slots__ = ("_receipt",)
+
+    def __init__(self, headers: Headers, body: bytes, receipt: str) -> None:
+        super().__init__(_SEND, headers, body)
+        self._receipt = receipt
+
+    def receipt(self) -> str | None:
+        """The receipt that it asks for."""
+        return self._receipt
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, ReceiptSend)
+            and super().__eq__(other)
+            and self._receipt == other._receipt
+        )
+
+    __hash__ = None  # as of any frame
+
+    def __repr__(self) -> str:
+        headers = _shown(self.headers)
+        return f"ReceiptSend({headers}, {self.body[:40]!r}, {self._receipt!r})"
 
 
 def plain_ack(id: str, tag: int) -> Frame:

@@ -15,7 +15,7 @@ from typing import Final
 
 from romp_asgi.errors import FrameError, HeaderError, LimitExceeded, ProtocolError
 from romp_asgi.stomp.blocks import MAX_BLOCK_SIZE, Blocks
-from romp_asgi.stomp.frame import AckRun, Frame, Headers, plain_ack
+from romp_asgi.stomp.frame import AckRun, Frame, Headers, ReceiptSend, plain_ack
 from romp_asgi.stomp.spec import (
     BODY_COMMANDS,
     CONNECT_COMMANDS,
@@ -37,6 +37,9 @@ _ACK_END: Final = b"\n\n\0"
 _BETWEEN_ACKS: Final = _ACK_END + _ACK_START
 _A: Final = ord("A")
 _PLAIN_ACK_SIZE: Final = 25
+
+#: What a SEND that asks for a receipt has, in its own place among known headers.
+_RECEIPT_START: Final = b"\nreceipt:"
 
 #: Pieces up to so many octets are put together as they come.
 _SMALL_PIECE: Final = 4096
@@ -81,12 +84,12 @@ class Parser:
     """
 
     __slots__ = (
+        "_abridges",
         "_blocks",
         "_error",
         "_in_headers",
         "_is_broken",
         "_is_due",
-        "_joins_acks",
         "_knows_ack",
         "_need",
         "_pieces",
@@ -108,7 +111,7 @@ class Parser:
         self.version = version
         self.commands = version.commands if commands is None else commands
         self._knows_ack = self._can_know_ack()
-        self._joins_acks = False
+        self._abridges = False
         # What is left of earlier reads, how many octets that is, and what is known of
         # the frame it begins with: that it does not end before `_need` octets, or that
         # up to `_room` octets it is as good as it was, until a NUL comes or, in the
@@ -162,7 +165,7 @@ class Parser:
     def frames(self) -> list[Frame]:
         """The frames that are complete; none if the next one is not.
 
-        With ``joins_acks`` several plain ACKs in a row are one `AckRun`.
+        Abridged ones among them, see ``switch``.
 
         Stops after a CONNECT, because version and limits may change there: call
         again until nothing is returned.
@@ -207,14 +210,22 @@ class Parser:
         limits: Limits,
         blocks: Blocks | None = None,
         *,
-        joins_acks: bool = False,
+        abridges: bool = False,
     ) -> None:
-        """Read what comes after a CONNECT by the rules of the version agreed on."""
+        """Read what comes after a CONNECT by the rules of the version agreed on.
+
+        Args:
+            version: that.
+            limits: how large a frame may be from now on.
+            blocks: those that came before, of all that read by the same rules.
+            abridges: whether some frames may be put shorter: several plain ACKs in a
+                row as one `AckRun`, a SEND as `ReceiptSend`.
+        """
         self.version = version
         self.commands = version.commands
         self.limits = limits
         self._knows_ack = self._can_know_ack()
-        self._joins_acks = joins_acks
+        self._abridges = abridges and not version.trims
         # What came before CONNECT was parsed by other rules.
         self._blocks = blocks
 
@@ -237,7 +248,7 @@ class Parser:
         self._in_headers = False
         blocks = self._blocks
         known_blocks = blocks.known if blocks is not None else _NONE
-        knows_ack = self._knows_ack
+        knows_ack, abridges = self._knows_ack, self._abridges
         while True:
             # EOLs between frames: heart-beats, and what some clients end a frame with.
             while position < size and (data[position] == _LF or data[position] == _CR):
@@ -257,6 +268,11 @@ class Parser:
             blank = data.find(b"\n\n", position, position + _MAX_KNOWN)
             block = data[position:blank] if blank >= 0 else b""
             known = known_blocks.get(block)
+            receipt = None
+            if known is None and abridges and _RECEIPT_START in block:
+                known, receipt = self._known_but_for_receipt(block)
+                if blocks is not None:
+                    known_blocks = blocks.known  # others, perhaps
             if known is not None:
                 command, headers, length = _SEND, known, known.length
                 body = blank + 2
@@ -286,7 +302,7 @@ class Parser:
                 end - body > max_size
                 or (command is not _SEND and command not in BODY_COMMANDS)
             ):
-                self._check_body(command, headers, end - body)
+                self._check_body(command, headers, end - body, receipt)
             if length >= 0:
                 if end >= size:
                     self._need = end + 1 - position
@@ -298,18 +314,25 @@ class Parser:
                             f"The body of {command} does not end with a NUL after the "
                             f"{length} octets of its content-length."
                         ),
+                        receipt,
                     )
             elif nul < 0:
                 self._room = body - position + self._body_limit(command)
                 return position
-            frames.append(Frame(command, headers, data[body:end]))
             position = end + 1
+            if receipt is not None:
+                frames.append(ReceiptSend(headers, data[body:end], receipt))
+                continue
+            frames.append(Frame(command, headers, data[body:end]))
             if command is _SEND:
                 # Only of SEND: CONNECT comes once, and has a passcode; an ACK is
                 # another one each time. And not before the frame is complete: its
                 # block is read again with the rest of it.
                 if known is None and blocks is not None and not headers.is_known:
-                    blocks.offer(block, headers)
+                    if abridges and RECEIPT in headers:
+                        self._offer_without_receipt(blocks, block, headers)
+                    else:
+                        blocks.offer(block, headers)
             elif command is _CONNECT or command is _STOMP:
                 return position
 
@@ -320,11 +343,43 @@ class Parser:
         start, stop = position + len(_ACK_START), end - len(_ACK_END)
         numbers = data[start:stop].split(_BETWEEN_ACKS)
         tags = list(map(int, numbers))
-        if self._joins_acks and len(tags) > 1:
+        if self._abridges and len(tags) > 1:
             frames.append(AckRun(tags))
         else:
             for number, tag in zip(numbers, tags, strict=True):
                 frames.append(plain_ack(number.decode(), tag))
+
+    def _known_but_for_receipt(self, block: bytes) -> tuple[Headers | None, str | None]:
+        """The headers of a block that came before with another receipt, and this one.
+
+        Returns:
+            None, twice, if there are none, or if it has to be parsed to tell.
+        """
+        limits, size = self.limits, len(block)
+        parts = _without_receipt(block)
+        if (
+            parts is None
+            or self._blocks is None
+            or size > limits.max_header_size
+            or size > limits.max_header_len
+            or block.count(b"\n") > limits.max_headers
+        ):
+            return None, None
+        rest, receipt = parts
+        known = self._blocks.recall(rest)
+        return (None, None) if known is None else (known, receipt)
+
+    def _offer_without_receipt(
+        self, blocks: Blocks, block: bytes, headers: Headers
+    ) -> None:
+        """Remember a block of a SEND, but for its receipt, if it has come before."""
+        parts = _without_receipt(block)
+        if parts is None:
+            blocks.offer(block, headers)
+            return
+        rest, _ = parts
+        if len(rest) <= MAX_BLOCK_SIZE and blocks.has_come(rest):
+            blocks.remember(rest, self._parse_block(rest)[1])
 
     def _find_block_end(
         self, data: bytes, position: int, blank: int, nul: int
@@ -396,13 +451,16 @@ class Parser:
             return self.limits.max_message_size
         return 0
 
-    def _check_body(self, command: Command, headers: Headers, size: int) -> None:
+    def _check_body(
+        self, command: Command, headers: Headers, size: int, receipt: str | None
+    ) -> None:
         if size <= self._body_limit(command):
             return
         if command in BODY_COMMANDS or self.version.ignores_bodies:
             limit = self.limits.max_message_size
-            raise _about(headers, LimitExceeded("max_message_size", limit, "msg flup"))
-        raise _about(headers, FrameError(f"{command} may not have a body."))
+            error = LimitExceeded("max_message_size", limit, "msg flup")
+            raise _about(headers, error, receipt)
+        raise _about(headers, FrameError(f"{command} may not have a body."), receipt)
 
     def _command(self, line: bytes, *, is_complete: bool = True) -> Command | None:
         """The command of a line, or None while it may still become one.
@@ -523,10 +581,40 @@ class Parser:
         return int(value)
 
 
-def _about(headers: Headers, error: ProtocolError) -> ProtocolError:
-    """The error, with the receipt that the frame asks for."""
-    error.receipt_id = headers.get(RECEIPT)
+def _about(
+    headers: Headers, error: ProtocolError, receipt: str | None = None
+) -> ProtocolError:
+    """The error, with the receipt that the frame asks for.
+
+    Args:
+        headers: of the frame.
+        error: what is wrong with it.
+        receipt: the receipt, if it is not among the headers.
+    """
+    error.receipt_id = headers.get(RECEIPT) if receipt is None else receipt
     return error
+
+
+def _without_receipt(block: bytes) -> tuple[bytes, str] | None:
+    """A header block without the line of its receipt, and the receipt.
+
+    Returns:
+        None if the value has to be looked at more closely.
+    """
+    start = block.find(_RECEIPT_START)
+    if start < 0:
+        return None
+    value_start = start + len(_RECEIPT_START)
+    end = block.find(b"\n", value_start)
+    if end < 0:
+        end = len(block)
+    value = block[value_start:end]
+    if b"\\" in value or b"\r" in value or b"\0" in value:
+        return None
+    try:
+        return block[:start] + block[end:], value.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _shown(command: Command, line: bytes) -> str:

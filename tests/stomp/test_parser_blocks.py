@@ -2,10 +2,10 @@
 
 import pytest
 
-from romp_asgi.errors import FrameError, LimitExceeded
+from romp_asgi.errors import FrameError, LimitExceeded, ProtocolError
 from romp_asgi.stomp import VERSIONS, BlockCache, Command, Frame, Limits, Parser
-from romp_asgi.stomp.frame import AckRun, Headers
-from romp_asgi.stomp.versions import STOMP_1_0, STOMP_1_1, STOMP_1_2
+from romp_asgi.stomp.frame import AckRun, Headers, ReceiptSend
+from romp_asgi.stomp.versions import STOMP_1_0, STOMP_1_1, STOMP_1_2, Version
 from tests.stomp.wire import ALL_COMMANDS, NO_LIMITS, feed, octets, parser, wire
 
 SEND = "SEND\ndestination:/queue/a\n\nbody^@"
@@ -252,15 +252,15 @@ ACKS = (
 )
 
 
-def joining() -> Parser:
-    """A parser that joins ACKs in a row."""
-    receiver = parser("1.2")
-    receiver.switch(STOMP_1_2, NO_LIMITS, receiver._blocks, joins_acks=True)
+def abridging(version: Version = STOMP_1_2, limits: Limits = NO_LIMITS) -> Parser:
+    """A parser that puts frames shorter."""
+    receiver = parser(version.name)
+    receiver.switch(version, limits, receiver._blocks, abridges=True)
     return receiver
 
 
 def test_acks_in_a_row_are_one_frame_if_that_is_asked_for() -> None:
-    frames = feed(joining(), ACKS)
+    frames = feed(abridging(), ACKS)
     commands = [frame.command for frame in frames]
     assert commands == [Command.ACK, Command.SEND, *[Command.ACK] * 3]
     runs = [frame for frame in frames if isinstance(frame, AckRun)]
@@ -286,7 +286,7 @@ def test_joined_acks_are_the_same_in_any_pieces() -> None:
 
     for size in range(1, len(ACKS)):
         pieces = [ACKS[at : at + size] for at in range(0, len(ACKS), size)]
-        assert tags(feed(joining(), *pieces)) == [1, 7, 3, 4, 5, 7, 8]
+        assert tags(feed(abridging(), *pieces)) == [1, 7, 3, 4, 5, 7, 8]
 
 
 def test_an_ack_heeds_limits() -> None:
@@ -305,3 +305,124 @@ def test_an_ack_is_of_1_2_and_of_clients() -> None:
 def test_an_ack_may_have_no_body() -> None:
     with pytest.raises(FrameError):
         feed(parser("1.2"), b"ACK\nid:7\n\nbody\0")
+
+
+# A SEND with a receipt, which is another one each time
+
+
+def asking(receipt: str, *headers: str, body: str = "body") -> bytes:
+    """A SEND with this receipt between its other headers."""
+    lines = "".join(f"{header}\n" for header in headers)
+    return wire(f"SEND\ndestination:/queue/a\nreceipt:{receipt}\n{lines}\n{body}^@")
+
+
+def whole(frame: Frame) -> Frame:
+    """The frame as it is without being put shorter."""
+    if not isinstance(frame, ReceiptSend):
+        return frame
+    headers = {**frame.headers, "receipt": frame.receipt() or ""}
+    return Frame(frame.command, headers, frame.body)
+
+
+def test_of_sends_with_receipts_the_other_headers_are_remembered() -> None:
+    receiver = abridging()
+    frames = feed(receiver, b"".join(asking(str(n), "a:b") for n in range(5)))
+    assert [type(frame) for frame in frames] == [Frame] * 2 + [ReceiptSend] * 3
+    assert [frame.receipt() for frame in frames] == ["0", "1", "2", "3", "4"]
+    assert frames[3].headers == {"destination": "/queue/a", "a": "b"}
+    assert frames[3].headers is frames[4].headers
+    assert blocks(receiver) == [b"SEND\ndestination:/queue/a\na:b"]
+    assert frames[3] == ReceiptSend(Headers(frames[3].headers), b"body", "3")
+    assert frames[3] != frames[4]
+    assert repr(frames[4]).endswith("'4')")
+    # Without one it is the same block.
+    (frame,) = feed(receiver, wire("SEND\ndestination:/queue/a\na:b\n\nbody^@"))
+    assert frame.headers is frames[4].headers
+    assert frame.receipt() is None
+
+
+RECEIPTS = [
+    *("1", "", "x:y", "a b", "\\\\c", "\u00e9", "\t", "receipt:1"),
+    "content-length:9",
+]
+ASKING = b"".join(
+    asking(receipt, *headers, body=body)
+    for headers, body in (
+        ((), "body"),
+        (("content-length:4",), "body"),
+        (("receipt:another",), ""),
+        (("receipt-id:1", "a:receipt:2"), "\n\n"),
+        ((" receipt:1",), "x"),
+        (("a:\\\\",), "x"),
+    )
+    for receipt in (*RECEIPTS, *RECEIPTS)
+)
+CR_LF = asking("1", "a:b").replace(b"\n", b"\r\n") + asking("2", "a:b", "c:^M")
+
+
+@pytest.mark.parametrize("version", [STOMP_1_0, STOMP_1_1, STOMP_1_2])
+def test_whatever_was_put_shorter_says_the_same(version: Version) -> None:
+    data = ASKING * 2 + (CR_LF * 3 if version is STOMP_1_2 else b"") + ASKING
+    expected = feed(parser(version.name), data)
+    assert len(expected) >= 3 * 6 * 2 * len(RECEIPTS)
+    for pieces in ([data], octets(data)):
+        frames = feed(abridging(version), *pieces)
+        assert [whole(frame) for frame in frames] == expected
+        count = sum(isinstance(frame, ReceiptSend) for frame in frames)
+        assert bool(count) == (version is not STOMP_1_0)
+
+
+@pytest.mark.parametrize(
+    ("limits", "fits", "does_not"),
+    [
+        (Limits(max_headers=2), asking("1"), asking("1", "a:b")),
+        (Limits(max_header_len=40), asking("1"), asking("1" * 33)),
+        (Limits(max_header_size=40), asking("1"), asking("1" * 33)),
+        (Limits(max_message_size=3), asking("1", body="x"), asking("1")),
+    ],
+)
+def test_limits_hold_for_what_is_put_shorter(
+    limits: Limits, fits: bytes, does_not: bytes
+) -> None:
+    receiver = abridging(limits=limits)
+    assert len(feed(receiver, fits * 4)) == 4
+    for block in b"SEND\ndestination:/queue/a", b"SEND\ndestination:/queue/a\na:b":
+        headers = Headers(feed(parser("1.2"), block + b"\n\n\0")[0].headers)
+        headers.length = -1
+        assert receiver._blocks is not None
+        receiver._blocks.remember(block, headers)
+    with pytest.raises(LimitExceeded):
+        feed(receiver, does_not)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        asking("7", "content-length:4", body="bod"),
+        asking("7", "content-length:4", body="x" * 5),
+        asking("7", body="x" * 1000),
+        asking("7", body="x" * 1000).removesuffix(b"\0"),
+    ],
+)
+def test_an_error_names_the_receipt_that_was_taken_out(wrong: bytes) -> None:
+    receiver = abridging(limits=Limits(max_message_size=100))
+    good = asking("1", "content-length:4") * 3 + asking("1") * 3
+    assert isinstance(feed(receiver, good)[-1], ReceiptSend)
+    with pytest.raises(ProtocolError) as caught:
+        feed(receiver, wrong, asking("8"))
+    assert caught.value.receipt_id == "7"
+
+
+@pytest.mark.parametrize("value", [b"\xff", b"\\x"])
+def test_a_receipt_that_is_no_text_is_refused(value: bytes) -> None:
+    receiver = abridging()
+    feed(receiver, asking("1") * 3)
+    with pytest.raises(FrameError):
+        feed(receiver, asking("?").replace(b"?", value))
+
+
+def test_a_nul_is_not_in_a_receipt() -> None:
+    receiver = abridging()
+    feed(receiver, asking("1") * 3)
+    with pytest.raises(FrameError, match="do not end with an empty line"):
+        feed(receiver, asking("1\0"))
