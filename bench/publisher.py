@@ -15,6 +15,7 @@ from bench.wire import Client, websocket_frame
 _BATCH = 16 * 1024  # bytes per send, about
 _NAP = 0.0002  # while the window is closed
 _ALL_IS_SENT = "all-is-sent"
+_RECEIPT = b"RECEIPT\n"
 _NAME = re.compile(rb"\n(?:number|receipt):(?=\d)")
 _PR_SET_TIMERSLACK = 29
 _HEAD_START = 0.05  # seconds between the order to go and the first message by the clock
@@ -147,11 +148,14 @@ class Publisher:
     def _publish_and_wait(self, count: int, watch: Stopwatch) -> None:
         """Send a frame, wait for its receipt, and so on."""
         (client,), (frames,) = self._clients, self._frames
+        client.wait_in_kernel()
+        load, send = self._job.load, client.socket.sendall
         for index in range(count):
-            client.socket.sendall(frames.take(1))
-            receipt = client.expect("RECEIPT")
-            if f"receipt-id:{self._job.load.name(index).decode()}" not in receipt:
-                raise BenchError(f"another receipt: {receipt!r}")
+            expected = b"\nreceipt-id:" + load.name(index)
+            send(frames.take(1))
+            receipt = client.receive_frame()
+            if expected not in receipt or not receipt.lstrip().startswith(_RECEIPT):
+                raise BenchError(f"another receipt: {receipt[:300]!r}")
             if index % 256 == 0:
                 watch.check(index, count, "receipts")
 

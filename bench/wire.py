@@ -5,6 +5,7 @@ Source: STOMP 1.2; RFC 6455 § 5.2, as little of it as a client here needs.
 
 import os
 import socket
+import struct
 from base64 import b64encode
 from dataclasses import dataclass
 from typing import Self
@@ -15,6 +16,7 @@ _TEXT = 0x1
 _BINARY = 0x2
 _CLOSE = 0x8
 _FIN = 0x80
+_READ = 65536
 _MASKED = 0x80
 _IP_BIND_ADDRESS_NO_PORT = 24  # Linux
 
@@ -186,6 +188,37 @@ class Client:
             data = websocket_frame(data, masked=True)
         self.socket.sendall(data)
 
+    def wait_in_kernel(self) -> None:
+        """Have the kernel time out from now on.
+
+        With a timeout of its own Python asks before each call whether it would block,
+        which takes a part of a round trip.
+        """
+        seconds = int(self.socket.gettimeout() or 0)
+        self.socket.settimeout(None)
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            value = struct.pack("@ll", seconds, 0)
+            self.socket.setsockopt(socket.SOL_SOCKET, option, value)
+
+    def receive_frame(self) -> bytes:
+        """Wait for one frame, as it comes, and nothing after it.
+
+        Raises:
+            BenchError: None came in time, the peer closed, or there is more than one.
+        """
+        try:
+            data = self.socket.recv(_READ)
+            while data and b"\0" not in data:
+                more = self.socket.recv(_READ)
+                data = data + more if more else b""
+        except BlockingIOError as exc:
+            raise BenchError("time is up for a receipt") from exc
+        if not data:
+            raise BenchError("closed by the peer")
+        if data.count(0) > 1:
+            raise BenchError(f"more than one frame: {data[:300]!r}")
+        return data
+
     def expect(self, command: str) -> str:
         """Wait for the next frame.
 
@@ -211,7 +244,7 @@ class Client:
         return [text for text in texts if text]
 
     def _read(self) -> None:
-        data = self.socket.recv(65536)
+        data = self.socket.recv(_READ)
         if not data:
             raise BenchError(f"closed by the peer after {self._rest!r}")
         self._rest += data
