@@ -10,6 +10,7 @@ import asyncio
 from typing import Any, Final, Protocol, cast
 
 from typing_extensions import override
+from uvicorn._types import ASGIReceiveEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import (
     WebSocketsSansIOProtocol,
 )
@@ -92,6 +93,69 @@ class PassWriter:
             self._transport.write(b"".join(pieces))
 
 
+class Gate:
+    """An `asyncio.Event` that is set, as long as nobody clears it, for 40 octets.
+
+    asyncio's has a deque of 0.75 KiB for those who wait; most connections never wait.
+    """
+
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        self._event: asyncio.Event | None = None
+
+    def is_set(self) -> bool:
+        """Whether nobody has to wait."""
+        return self._event is None
+
+    def clear(self) -> None:
+        """Have those wait who come."""
+        if self._event is None:
+            self._event = asyncio.Event()
+
+    def set(self) -> None:
+        """Let all go on."""
+        if self._event is not None:
+            self._event.set()
+            self._event = None
+
+    async def wait(self) -> bool:
+        """Wait until it is set."""
+        if self._event is not None:
+            await self._event.wait()
+        return True
+
+
+class LastEvents:
+    """An `asyncio.Queue` for one reader and few events, without its deques.
+
+    It has four, of 0.75 KiB each.
+    """
+
+    __slots__ = ("_arrived", "_events")
+
+    def __init__(self) -> None:
+        self._events: list[ASGIReceiveEvent] = []
+        self._arrived: asyncio.Future[None] | None = None
+
+    def put_nowait(self, event: ASGIReceiveEvent) -> None:
+        """Add an event."""
+        self._events.append(event)
+        if self._arrived is not None and not self._arrived.done():
+            self._arrived.set_result(None)
+
+    def empty(self) -> bool:
+        """Whether there is none."""
+        return not self._events
+
+    async def get(self) -> ASGIReceiveEvent:
+        """The next event; wait for it if there is none."""
+        while not self._events:
+            self._arrived = asyncio.get_running_loop().create_future()
+            await self._arrived
+        return self._events.pop(0)
+
+
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """uvicorn's, with a transport that collects, and a way round events.
 
@@ -109,6 +173,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         writer = PassWriter(cast(asyncio.Transport, transport))
         super().connection_made(cast(asyncio.Transport, writer))
+        self.writable = Gate()  # type: ignore[assignment]  # it has all that is called
         self.begin()
 
     def begin(self) -> None:
@@ -173,6 +238,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self.response.status_code == 101 and not self.conn.extensions:
             extensions: dict[str, object] = self.scope["extensions"]  # type: ignore[assignment]  # any may come
             extensions[DIRECT] = self
+        # The scope has them, and the parser would keep them.
+        event.headers.clear()
 
     # What an endpoint asks that takes messages without events
 
@@ -189,8 +256,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
                 received.append(text.encode())
             else:
                 received.append(event.get("bytes") or b"")
+        # Of what was for the handshake and for events most connections keep a third of
+        # their memory, and need nothing any more.
+        self.queue = LastEvents()  # type: ignore[assignment]  # it has all that is called
         for event in others:
             self.queue.put_nowait(event)
+        self.response = None  # type: ignore[assignment]  # it was sent
         if self.read_paused:
             self.resume_reading()
         if received:

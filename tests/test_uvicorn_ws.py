@@ -19,7 +19,7 @@ from websockets.protocol import Protocol, Side, State
 from websockets.server import ServerProtocol
 
 from bench.wire import websocket_frame
-from romp_asgi.uvicorn_ws import WebSocketProtocol
+from romp_asgi.uvicorn_ws import Gate, LastEvents, WebSocketProtocol
 from romp_asgi.websocket import DIRECT
 from romp_asgi.websocket_messages import (
     PackedOutbox,
@@ -256,6 +256,57 @@ async def test_a_client_costs_one_task(ws: Any) -> None:
             await subscribed(client)
             # One is the server's, and one the client's keep-alive here.
             assert len(asyncio.all_tasks()) == before + 2
+
+
+async def test_a_client_keeps_nothing_of_its_handshake(ws: Any) -> None:
+    async with serving(ws) as (url, romp), connected(url):
+        (session,) = romp._hub.sessions
+        protocol = session.transport._server
+        assert protocol.scope["headers"]
+        assert not protocol.request.headers
+        assert protocol.response is None
+        assert isinstance(protocol.queue, LastEvents)
+        assert isinstance(protocol.writable, Gate)
+
+
+async def test_all_wait_at_a_gate_that_is_shut() -> None:
+    gate, passed = Gate(), []
+
+    async def go(number: int) -> None:
+        await gate.wait()
+        passed.append(number)
+
+    await go(0)
+    gate.clear()
+    gate.clear()
+    assert not gate.is_set()
+    tasks = [asyncio.create_task(go(number)) for number in (1, 2)]
+    await asyncio.sleep(0)
+    assert passed == [0]
+    gate.set()
+    gate.set()
+    assert gate.is_set()
+    await asyncio.gather(*tasks)
+    assert passed == [0, 1, 2]
+
+
+async def test_the_last_events_come_in_order_whenever_they_are_read() -> None:
+    events = LastEvents()
+    first: Any = {"type": "websocket.disconnect", "code": 1}
+    second: Any = {"type": "websocket.disconnect", "code": 2}
+    assert events.empty()
+    reader = asyncio.create_task(events.get())
+    await asyncio.sleep(0)
+    reader.cancel()
+    await asyncio.sleep(0)
+    reader = asyncio.create_task(events.get())
+    await asyncio.sleep(0)
+    events.put_nowait(first)
+    events.put_nowait(second)
+    assert await reader is first
+    assert not events.empty()
+    assert await events.get() is second
+    assert events.empty()
 
 
 async def test_a_message_in_fragments(ws: Any) -> None:
