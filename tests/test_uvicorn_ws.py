@@ -261,7 +261,8 @@ async def test_a_client_costs_one_task(ws: Any) -> None:
 async def test_a_client_keeps_nothing_of_its_handshake(ws: Any) -> None:
     async with serving(ws) as (url, romp), connected(url):
         (session,) = romp._hub.sessions
-        protocol = session.transport._server
+        transport: Any = session.transport
+        protocol = transport._server
         assert protocol.scope["headers"]
         assert not protocol.request.headers
         assert protocol.response is None
