@@ -113,6 +113,14 @@ class Outbox:
         self.size = size = self.size + len(head) + len(tail)
         return size <= self.high_water or self._relieve()
 
+    def write_large(self, start: bytes, body: bytes) -> bool:
+        """Add a frame with a body that is better not copied; its NUL is added, too."""
+        if not self._pieces:
+            self._flusher.add(self)
+        self._pieces += (start, body, b"\0")
+        self.size = size = self.size + len(start) + len(body) + 1
+        return size <= self.high_water or self._relieve()
+
     def flush(self) -> None:
         """Hand everything to the transport, if it takes anything."""
         if self.is_paused or not self._pieces:

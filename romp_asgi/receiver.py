@@ -5,17 +5,24 @@ Source: STOMP 1.2 § MESSAGE, § ACK; STOMP 1.1 § MESSAGE.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from romp_asgi.broker import Message
 from romp_asgi.errors import PeerError
 from romp_asgi.outbox import Outbox
-from romp_asgi.stomp.frame import encode_headers, encode_message_tail
+from romp_asgi.stomp.frame import (
+    encode_headers,
+    encode_message_start,
+    encode_message_tail,
+)
 from romp_asgi.stomp.spec import SUBSCRIPTION
 from romp_asgi.stomp.versions import STOMP_1_2, Version
 
 if TYPE_CHECKING:
     from romp_asgi.session import Session
+
+#: A body of more octets goes into the outbox by itself.
+_LARGE_BODY: Final = 32768
 
 
 class MessageReceiver:
@@ -56,17 +63,28 @@ class MessageReceiver:
         version = self._version
         if message.tail_version == version.name:
             tail = message.tail
+        elif len(message.body) > _LARGE_BODY:
+            return self._deliver_large(message, tag, redelivered)
         else:
             tail = self._tail(message)
         if not tag and not redelivered:
             return self._outbox.write(self._head, tail)
+        if tag and version is STOMP_1_2:
+            again = b"true" if redelivered else b"false"
+            head = b"%bredelivered:%b\nack:%d\n" % (self._head, again, tag)
+        else:
+            head, tail = self._marked(message, tag, redelivered, tail)
+        return self._outbox.write(head, tail)
+
+    def _marked(
+        self, message: Message, tag: int, redelivered: bool, tail: bytes
+    ) -> tuple[bytes, bytes]:
+        """Head and tail, with what is of this delivery alone."""
         again = b"true" if redelivered else b"false"
         if not tag:
-            head = b"%bredelivered:%b\n" % (self._head, again)
-            return self._outbox.write(head, tail)
-        if version is STOMP_1_2:
-            head = b"%bredelivered:%b\nack:%d\n" % (self._head, again, tag)
-            return self._outbox.write(head, tail)
+            return b"%bredelivered:%b\n" % (self._head, again), tail
+        if self._version is STOMP_1_2:
+            return b"%bredelivered:%b\nack:%d\n" % (self._head, again, tag), tail
         # Before 1.2 an ACK names its message by the message-id alone, and one client
         # may have got the same message twice: so the id names the delivery, too.
         _, _, rest = tail.partition(b"\n")
@@ -76,7 +94,17 @@ class MessageReceiver:
             message.number,
             tag,
         )
-        return self._outbox.write(head, rest)
+        return head, rest
+
+    def _deliver_large(self, message: Message, tag: int, redelivered: bool) -> bool:
+        """The same without a copy of the body, which costs more than anything else."""
+        head, body = self._head, message.body
+        start = encode_message_start(
+            message.number, message.headers, len(body), self._version
+        )
+        if tag or redelivered:
+            head, start = self._marked(message, tag, redelivered, start)
+        return self._outbox.write_large(head + start, body)
 
     def _tail(self, message: Message) -> bytes:
         """What all receivers of a message share, encoded once for a version."""

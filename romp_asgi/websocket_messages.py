@@ -56,6 +56,10 @@ class FrameOutbox(Outbox):
         self.size = size = self.size + len(head) + len(tail)
         return size <= self.high_water or self._relieve()
 
+    @override
+    def write_large(self, start: bytes, body: bytes) -> bool:
+        return self.write(start, b"%b\0" % body)
+
 
 class MessageOutbox(Outbox):
     """The same for a server that takes what `encode_messages` does.
@@ -77,6 +81,10 @@ class MessageOutbox(Outbox):
         pieces.append(tail)
         self.size = size = self.size + size
         return size <= self.high_water or self._relieve()
+
+    @override
+    def write_large(self, start: bytes, body: bytes) -> bool:
+        return self.write(start, b"%b\0" % body)
 
 
 class PackedOutbox(Outbox):
@@ -115,6 +123,10 @@ class PackedOutbox(Outbox):
             self._pack()
         self.size = size = self.size + size
         return size <= self.high_water or self._relieve()
+
+    @override
+    def write_large(self, start: bytes, body: bytes) -> bool:
+        return self.write(start, b"%b\0" % body)
 
     @override
     def flush(self) -> None:

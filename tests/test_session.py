@@ -739,3 +739,32 @@ def test_a_message_that_comes_back_goes_to_a_client_of_another_version() -> None
     second.session.connection_lost()
     assert len(world.hub.sessions) == 2  # the third, and the sender
     assert len(world.hub.broker.destinations["/queue/a"]) <= 1
+
+
+@pytest.mark.parametrize("name", ["1.0", "1.1", "1.2"])
+@pytest.mark.parametrize("ack", ["auto", "client"])
+def test_a_large_message_is_the_same_as_a_small_one(name: str, ack: str) -> None:
+    world = World()
+    received = []
+    for body in "x" * 100, "x" * 100_000:
+        sender, first = world.client(), world.client(version=name)
+        subscribe = f"SUBSCRIBE\nid:0\ndestination:/queue/a\nack:{ack}\n\n^@"
+        first.send(subscribe)
+        sender.send(f"SEND\ndestination:/queue/a\na:b\n\n{body}^@" * 3)
+        frames = first.frames()
+        assert [frame.body for frame in frames] == [body.encode()] * 3
+        first.session.connection_lost()
+        second = world.client(version=name)
+        second.send(subscribe)
+        again = second.frames()
+        assert len(again) == (0 if ack == "auto" else 3)
+        second.session.connection_lost()
+        world.hub.broker.destinations["/queue/a"].purge()
+        received.append([dict(frame.headers) for frame in (*frames, *again)])
+    small, large = received
+    for one, other in zip(small, large, strict=True):
+        assert one.pop("content-length") == "100"
+        assert other.pop("content-length") == "100000"
+        assert one.keys() == other.keys()
+        for header in ("redelivered", "subscription", "a"):
+            assert one.get(header) == other.get(header)

@@ -252,6 +252,14 @@ def encode_message_tail(
     )
 
 
+def encode_message_start(
+    number: int, headers: Mapping[str, str], size: int, version: Version
+) -> bytes:
+    """The same without the body, of so many octets, and its NUL."""
+    lines = encode_passed_on(headers, version)
+    return b"message-id:%d\n%bcontent-length:%d\n\n" % (number, lines, size)
+
+
 def encode_passed_on(headers: Mapping[str, str], version: Version) -> bytes:
     """Those of a sender's header lines that its receivers get, each with its LF.
 

@@ -44,6 +44,10 @@ _RECEIPT_START: Final = b"\nreceipt:"
 #: Pieces up to so many octets are put together as they come.
 _SMALL_PIECE: Final = 4096
 
+#: A body of more octets is put together by itself: as a part of a larger piece it
+#: would be copied once more.
+_LARGE_BODY: Final = 65536
+
 #: A little more than the largest block that is remembered has with its LF LF.
 _MAX_KNOWN: Final = MAX_BLOCK_SIZE + 16
 
@@ -72,6 +76,25 @@ class Limits:
     max_message_size: int = 1048576
 
 
+@dataclass(slots=True)
+class _LargeSend:
+    """A SEND whose headers have come, and not yet all of its large body.
+
+    Attributes:
+        headers: its headers, but for the receipt if that is by itself.
+        receipt: the receipt; None if there is none or it is among the headers.
+        block: the header block, if it is not known; else empty.
+        start: octets from the begin of the frame to its body.
+        length: octets of the body.
+    """
+
+    headers: Headers
+    receipt: str | None
+    block: bytes
+    start: int
+    length: int
+
+
 class Parser:
     """The incoming half of one connection.
 
@@ -91,6 +114,7 @@ class Parser:
         "_is_broken",
         "_is_due",
         "_knows_ack",
+        "_large",
         "_need",
         "_pieces",
         "_room",
@@ -119,6 +143,7 @@ class Parser:
         self._pieces: list[bytes | bytearray | memoryview] = []
         self._size = 0
         self._need = 0
+        self._large: _LargeSend | None = None
         self._room = 0
         self._in_headers = False
         self._is_due = False
@@ -160,6 +185,7 @@ class Parser:
         """Forget what was read, and take nothing more."""
         self._pieces = []
         self._size = 0
+        self._large = None
         self._is_broken = True
 
     def frames(self) -> list[Frame]:
@@ -183,7 +209,10 @@ class Parser:
         try:
             pieces = self._pieces
             first = pieces[0]
-            if len(pieces) > 1 or not isinstance(first, bytes):
+            if self._large is not None:
+                first = self._complete(self._large, frames)
+                size = len(first)
+            elif len(pieces) > 1 or not isinstance(first, bytes):
                 first = b"".join(pieces)
             rest = self._parse(first, frames)
         except ProtocolError as exc:
@@ -306,16 +335,13 @@ class Parser:
             if length >= 0:
                 if end >= size:
                     self._need = end + 1 - position
+                    if length > _LARGE_BODY and command is _SEND:
+                        start = body - position
+                        new = b"" if known is not None else block
+                        self._large = _LargeSend(headers, receipt, new, start, length)
                     return position
                 if data[end]:
-                    raise _about(
-                        headers,
-                        FrameError(
-                            f"The body of {command} does not end with a NUL after the "
-                            f"{length} octets of its content-length."
-                        ),
-                        receipt,
-                    )
+                    raise _about(headers, _no_nul(command, length), receipt)
             elif nul < 0:
                 self._room = body - position + self._body_limit(command)
                 return position
@@ -329,10 +355,7 @@ class Parser:
                 # another one each time. And not before the frame is complete: its
                 # block is read again with the rest of it.
                 if known is None and blocks is not None and not headers.is_known:
-                    if abridges and RECEIPT in headers:
-                        self._offer_without_receipt(blocks, block, headers)
-                    else:
-                        blocks.offer(block, headers)
+                    self._offer(blocks, block, headers)
             elif command is _CONNECT or command is _STOMP:
                 return position
 
@@ -369,11 +392,41 @@ class Parser:
         known = self._blocks.recall(rest)
         return (None, None) if known is None else (known, receipt)
 
-    def _offer_without_receipt(
-        self, blocks: Blocks, block: bytes, headers: Headers
-    ) -> None:
-        """Remember a block of a SEND, but for its receipt, if it has come before."""
-        parts = _without_receipt(block)
+    def _complete(self, large: _LargeSend, frames: list[Frame]) -> bytes:
+        """Append a SEND, all of which is among the pieces; return what comes after."""
+        self._large = None
+        headers, start = large.headers, large.start
+        left = start + large.length
+        body: list[memoryview] = []
+        rest: list[memoryview] = []
+        for piece in self._pieces:
+            view = memoryview(piece)
+            if rest:
+                rest.append(view)
+            elif len(view) <= left:
+                body.append(view[start:])
+                left -= len(view)
+                start = 0
+            else:
+                body.append(view[start:left])
+                if view[left]:
+                    error = _no_nul(_SEND, large.length)
+                    raise _about(headers, error, large.receipt)
+                rest.append(view[left + 1 :])
+        octets = b"".join(body)
+        if large.receipt is not None:
+            frames.append(ReceiptSend(headers, octets, large.receipt))
+        else:
+            frames.append(Frame(_SEND, headers, octets))
+        blocks = self._blocks
+        if large.block and blocks is not None and not headers.is_known:
+            self._offer(blocks, large.block, headers)
+        return b"".join(rest)
+
+    def _offer(self, blocks: Blocks, block: bytes, headers: Headers) -> None:
+        """Remember the block of a SEND, but for its receipt, if it has come before."""
+        has_receipt = self._abridges and RECEIPT in headers
+        parts = _without_receipt(block) if has_receipt else None
         if parts is None:
             blocks.offer(block, headers)
             return
@@ -593,6 +646,13 @@ def _about(
     """
     error.receipt_id = headers.get(RECEIPT) if receipt is None else receipt
     return error
+
+
+def _no_nul(command: Command, length: int) -> FrameError:
+    return FrameError(
+        f"The body of {command} does not end with a NUL after the {length} octets of "
+        "its content-length."
+    )
 
 
 def _without_receipt(block: bytes) -> tuple[bytes, str] | None:

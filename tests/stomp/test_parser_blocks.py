@@ -426,3 +426,80 @@ def test_a_nul_is_not_in_a_receipt() -> None:
     feed(receiver, asking("1") * 3)
     with pytest.raises(FrameError, match="do not end with an empty line"):
         feed(receiver, asking("1\0"))
+
+
+# Large bodies, which are put together by themselves
+
+
+def large(size: int, *headers: str) -> bytes:
+    """A SEND with a body of so many octets, which has NULs in it."""
+    lines = "".join(f"{header}\n" for header in headers)
+    body = (b"0123456789\0" * (size // 11 + 1))[:size]
+    return f"SEND\ndestination:/queue/a\n{lines}content-length:{size}\n\n".encode() + (
+        body + b"\0"
+    )
+
+
+def cut(data: bytes, size: int) -> list[bytes]:
+    return [data[start : start + size] for start in range(0, len(data), size)]
+
+
+LARGE = (
+    wire(SEND)
+    + large(65536)
+    + large(65537)
+    + b"\n\n"
+    + large(200_000, "receipt:1")
+    + large(100_000) * 3
+    + wire(SEND)
+    + large(70_000, "receipt:2")
+    + large(70_000, "receipt:3")
+    + large(70_000, "receipt:4")
+    + large(300_000, "a:b")
+)
+
+
+@pytest.mark.parametrize("version", [STOMP_1_0, STOMP_1_2])
+@pytest.mark.parametrize("size", [1000, 4097, 65536, 70_100, 256_000, len(LARGE)])
+def test_large_bodies_are_the_same_in_any_pieces(size: int, version: Version) -> None:
+    expected = [
+        Frame(Command.SEND, frame.headers, frame.body)
+        for part in LARGE.split(b"SEND\n")[1:]
+        for frame in feed(parser(version.name), b"SEND\n" + part)
+    ]
+    assert [len(frame.body) for frame in expected][1:4] == [65536, 65537, 200_000]
+    for receiver in parser(version.name), abridging(version):
+        pieces = cut(LARGE, size)
+        frames = feed(receiver, *pieces)
+        assert [whole(frame) for frame in frames] == expected
+        assert all(isinstance(frame.body, bytes) for frame in frames)
+        assert not receiver.has_partial_frame()
+
+
+def test_pieces_of_large_bodies_may_wait_to_be_looked_at() -> None:
+    receiver = parser("1.2")
+    frames = feed(receiver, LARGE[:150_000])
+    assert receiver.has_partial_frame()
+    for piece in cut(LARGE[150_000:], 10_000):
+        receiver.receive_data(piece)
+    while more := receiver.frames():
+        frames += more
+    assert frames == feed(parser("1.2"), LARGE)
+
+
+@pytest.mark.parametrize("size", [1000, 70_000])
+def test_a_large_body_without_its_nul_is_refused_with_its_receipt(size: int) -> None:
+    receiver = abridging()
+    good = large(70_000, "receipt:1")
+    assert len(feed(receiver, *cut(good * 3, size))) == 3
+    wrong = large(70_000, "receipt:7").removesuffix(b"\0") + b"x" + wire(SEND)
+    with pytest.raises(FrameError, match="does not end with a NUL") as caught:
+        feed(receiver, *cut(wrong, size))
+    assert caught.value.receipt_id == "7"
+    assert not receiver.has_partial_frame()
+
+
+def test_a_large_body_that_will_be_too_large_is_refused_before_it_comes() -> None:
+    receiver = abridging(limits=Limits(max_message_size=100_000))
+    with pytest.raises(LimitExceeded):
+        feed(receiver, large(100_001)[:200])
