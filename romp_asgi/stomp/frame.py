@@ -35,8 +35,10 @@ class Headers(dict[str, str]):
     those of an ACK that is nothing but a number have ``tag`` alone, if any.
 
     Attributes:
-        encoded: what a frame made from these headers starts with, by version; kept
-            by whoever encodes them, if they are known.
+        encoded: those lines of a frame made from these headers that receivers get;
+            kept by whoever encodes them, if they are known.
+        encoded_version: the version that this is for; empty if there is none yet.
+        encoded_others: the same for other versions, by their names, if there are any.
         is_known: whether frames with the same header block will have this object.
         length: what ``content-length`` says, or -1.
         plain: the lines they were read from, without the last LF, if there was nothing
@@ -48,9 +50,22 @@ class Headers(dict[str, str]):
             there.
     """
 
-    __slots__ = ("encoded", "is_known", "length", "plain", "size", "tag", "target")
+    # No dictionary where one value will do for most: of 10,000 it is in no cache.
+    __slots__ = (
+        "encoded",
+        "encoded_others",
+        "encoded_version",
+        "is_known",
+        "length",
+        "plain",
+        "size",
+        "tag",
+        "target",
+    )
 
-    encoded: dict[str, bytes] | None
+    encoded: bytes
+    encoded_others: dict[str, bytes] | None
+    encoded_version: str
     is_known: bool
     length: int
     plain: bytes | None
@@ -267,14 +282,21 @@ def encode_passed_on(headers: Mapping[str, str], version: Version) -> bytes:
     """
     if type(headers) is not Headers:
         return encode_headers(headers, version, RESERVED_HEADERS).encode()
-    encoded = headers.encoded
-    lines = None if encoded is None else encoded.get(version.name)
+    name = version.name
+    if headers.encoded_version == name:
+        return headers.encoded
+    others = headers.encoded_others
+    lines = None if others is None else others.get(name)
     if lines is None:
         lines = _as_read(headers)
         if lines is None:
             lines = encode_headers(headers, version, RESERVED_HEADERS).encode()
-        if headers.is_known:
-            headers.encoded = {**(encoded or {}), version.name: lines}
+        if not headers.is_known:
+            return lines
+        if not headers.encoded_version:
+            headers.encoded, headers.encoded_version = lines, name
+        else:
+            headers.encoded_others = {**(others or {}), name: lines}
     return lines
 
 

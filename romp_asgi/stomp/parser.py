@@ -569,7 +569,8 @@ class Parser:
             # A copy for as long as the message is held.
             headers.plain = rest
             headers.size = 2 * size
-        headers.encoded = None
+        headers.encoded_version = ""
+        headers.encoded_others = None
         headers.target = None
         headers.tag = 0
         headers.is_known = False

@@ -61,7 +61,8 @@ def test_what_belongs_to_the_send_alone_is_left_out() -> None:
 def test_headers_that_were_encoded_for_receivers_are_used() -> None:
     sent = message()
     sent.headers = Headers(sent.headers)
-    sent.headers.encoded = {"1.2": b"destination:/queue/a\nseen:yes\n"}
+    sent.headers.encoded = b"destination:/queue/a\nseen:yes\n"
+    sent.headers.encoded_version = "1.2"
     assert b"seen:yes\ncontent-length:5" in Encoder().encode(sent, "", NOW)
 
 
