@@ -11,6 +11,7 @@ from types import MappingProxyType, TracebackType
 from typing import Self
 
 from romp_asgi.broker import Broker, Client, Message as BrokerMessage
+from romp_asgi.broker.message import Run
 from romp_asgi.errors import PeerError
 from romp_asgi.stomp.spec import DESTINATION, RESERVED_HEADERS, AckMode
 
@@ -169,6 +170,12 @@ class LocalSubscription:
         self._size += message.size
         self._wake()
         self._is_full = self.overrun()
+        return not self._is_full
+
+    def deliver_run(self, run: Run) -> bool:
+        """Keep messages for the reader; see `Receiver`."""
+        for message in run.messages:
+            self.deliver(message, 0, redelivered=False)
         return not self._is_full
 
     def overrun(self) -> bool:

@@ -6,7 +6,7 @@ end every outbox is flushed once, in one write.
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from mypy_extensions import mypyc_attr
 
@@ -51,6 +51,21 @@ class Writer(Protocol):
         ...
 
 
+class EncodedRun:
+    """What several frames are in the outboxes of one kind.
+
+    Args:
+        pieces: what is flushed.
+        size: octets that they count for.
+    """
+
+    __slots__ = ("pieces", "size")
+
+    def __init__(self, pieces: list[bytes], size: int) -> None:
+        self.pieces = pieces
+        self.size = size
+
+
 class Outbox:
     """The send buffer of one client.
 
@@ -66,6 +81,9 @@ class Outbox:
         is_paused: whether the transport takes nothing now.
         wrote: whether anything was written since someone set this to False.
     """
+
+    #: What is encoded for one kind of outbox is the same in all of this kind.
+    kind: ClassVar[str] = "octets"
 
     __slots__ = (
         "_flusher",
@@ -111,6 +129,24 @@ class Outbox:
         pieces.append(head)
         pieces.append(tail)
         self.size = size = self.size + len(head) + len(tail)
+        return size <= self.high_water or self._relieve()
+
+    def encode_run(self, head: bytes, tails: list[bytes]) -> EncodedRun:
+        """Make one of frames that begin alike."""
+        octets = head.join([b"", *tails])
+        return EncodedRun([octets], len(octets))
+
+    def write_run(self, run: EncodedRun) -> bool:
+        """Add several frames, as `encode_run` of an outbox of this kind has made them.
+
+        Returns:
+            As ``write``.
+        """
+        pieces = self._pieces
+        if not pieces:
+            self._flusher.add(self)
+        pieces += run.pieces
+        self.size = size = self.size + run.size
         return size <= self.high_water or self._relieve()
 
     def write_large(self, start: bytes, body: bytes) -> bool:

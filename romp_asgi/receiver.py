@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from romp_asgi.broker import Message
+from romp_asgi.broker.message import Run
 from romp_asgi.errors import PeerError
 from romp_asgi.outbox import Outbox
 from romp_asgi.stomp.frame import (
@@ -76,6 +77,17 @@ class MessageReceiver:
             head, tail = self._marked(message, tag, redelivered, tail)
         return self._outbox.write(head, tail)
 
+    def deliver_run(self, run: Run) -> bool:
+        """Put messages into the outbox; see `Receiver`."""
+        outbox, head = self._outbox, self._head
+        # Many clients call their subscription the same.
+        key = outbox.kind, self._version.name, head
+        encoded = run.encoded.get(key)
+        if encoded is None:
+            tails = [self._tail(message) for message in run.messages]
+            encoded = run.encoded[key] = outbox.encode_run(head, tails)
+        return outbox.write_run(encoded)
+
     def _marked(
         self, message: Message, tag: int, redelivered: bool, tail: bytes
     ) -> tuple[bytes, bytes]:
@@ -109,6 +121,8 @@ class MessageReceiver:
     def _tail(self, message: Message) -> bytes:
         """What all receivers of a message share, encoded once for a version."""
         version, tails = self._version, message.tails
+        if message.tail_version == version.name:
+            return message.tail
         if tails is not None and (tail := tails.get(version.name)) is not None:
             return tail
         tail = encode_message_tail(

@@ -35,7 +35,7 @@ from romp_asgi.passage import Passage
 from romp_asgi.receiver import MessageReceiver
 from romp_asgi.stomp import Command, Connection, Frame, spec
 from romp_asgi.stomp.connection import State
-from romp_asgi.stomp.frame import AckRun, Headers, ReceiptSend
+from romp_asgi.stomp.frame import AckRun, Headers, ReceiptSend, SendRun
 from romp_asgi.stomp.versions import STOMP_1_2
 
 logger = logging.getLogger(__name__)
@@ -334,6 +334,9 @@ class Session:
             broker = self.hub.broker
             pending: Pending | None
             if command is _SEND:
+                if isinstance(frame, SendRun):
+                    self._send_run(frame, headers)
+                    return
                 target: Destination | None = headers.target
                 if target is not None and target.exists:
                     message = Message(target.name, headers, frame.body)
@@ -375,6 +378,27 @@ class Session:
             self.done(frame, pending)
         if command is _DISCONNECT:
             self.end(None)
+
+    def _send_run(self, run: SendRun, headers: Headers) -> None:
+        """SENDs that came in a row, together if their topic takes them so."""
+        bodies, broker = run.bodies, self.hub.broker
+        target: Destination | None = headers.target
+        if target is not None and target.exists and broker.takes_run(target):
+            pending = broker.send_run(headers, bodies, self._now, target)
+            if pending is not None:
+                self.done(run, pending)
+            return
+        for index, body in enumerate(bodies, 1):
+            frame = Frame(_SEND, headers, body)
+            try:
+                self._handle(frame)
+            except Exception as exc:
+                self.failed(frame, exc)
+            if self._held is not None:
+                rest = bodies[index:]
+                if rest:
+                    self._frames = iter([SendRun(headers, rest), *self._frames])
+                return
 
     def _acknowledge_run(self, run: AckRun) -> None:
         """ACKs that came in a row, which is cheaper than one by one."""
@@ -528,7 +552,8 @@ class Session:
             and transaction is None
             and spec.RECEIPT not in headers
         ):
-            headers.target = broker.destinations.get(destination)
+            headers.target = target = broker.destinations.get(destination)
+            headers.joins = target is not None and target.joins
         return pending
 
     def command(self, frame: Frame) -> None:

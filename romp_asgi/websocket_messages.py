@@ -5,12 +5,12 @@ to be UTF-8).
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import ClassVar, Final
 
 from typing_extensions import override
 from websockets.frames import apply_mask  # type: ignore[attr-defined]  # in C, if there
 
-from romp_asgi.outbox import Flusher, Outbox, Writer
+from romp_asgi.outbox import EncodedRun, Flusher, Outbox, Writer
 
 _TEXT: Final = 0x81  # FIN, and the opcode
 _BINARY: Final = 0x82
@@ -45,7 +45,14 @@ class FrameOutbox(Outbox):
     What it flushes are the payloads of messages.
     """
 
+    kind: ClassVar[str] = "frames"
+
     __slots__ = ()
+
+    @override
+    def encode_run(self, head: bytes, tails: list[bytes]) -> EncodedRun:
+        frames = [head + tail for tail in tails]
+        return EncodedRun(frames, sum(map(len, frames)))
 
     @override
     def write(self, head: bytes, tail: bytes = b"") -> bool:
@@ -68,7 +75,19 @@ class MessageOutbox(Outbox):
     `FrameOutbox` does, and to add the heads later was two fifths of a broadcast.
     """
 
+    kind: ClassVar[str] = "messages"
+
     __slots__ = ()
+
+    @override
+    def encode_run(self, head: bytes, tails: list[bytes]) -> EncodedRun:
+        pieces: list[bytes] = []
+        length, total = len(head), 0
+        for tail in tails:
+            size = length + len(tail)
+            pieces += (text_head(size), head, tail)
+            total += size
+        return EncodedRun(pieces, total)
 
     @override
     def write(self, head: bytes, tail: bytes = b"") -> bool:
@@ -92,6 +111,8 @@ class PackedOutbox(Outbox):
 
     What it flushes are the payloads of messages. A heart-beat is one of its own.
     """
+
+    kind: ClassVar[str] = "packed"
 
     __slots__ = ("_frames", "_frames_size")
 
@@ -127,6 +148,15 @@ class PackedOutbox(Outbox):
     @override
     def write_large(self, start: bytes, body: bytes) -> bool:
         return self.write(start, b"%b\0" % body)
+
+    @override
+    def encode_run(self, head: bytes, tails: list[bytes]) -> EncodedRun:
+        octets = head.join([b"", *tails])
+        return EncodedRun([octets], len(octets))
+
+    @override
+    def write_run(self, run: EncodedRun) -> bool:
+        return self.write(run.pieces[0])
 
     @override
     def flush(self) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from romp_asgi import Config, Romp
 from romp_asgi.broker import Broker, Client as BrokerClient, Message, Policy
+from romp_asgi.broker.message import Run
 from romp_asgi.config import DestinationConfig
 from romp_asgi.errors import SelectorError
 from romp_asgi.headers import wanted
@@ -112,6 +113,12 @@ class Nowhere:
 
     def deliver(self, message: Message, tag: int, redelivered: bool) -> bool:
         return True
+
+    def deliver_run(self, run: Run) -> bool:
+        has_room = True
+        for message in run.messages:
+            has_room = self.deliver(message, 0, redelivered=False)
+        return has_room
 
     def overrun(self) -> bool:
         return False

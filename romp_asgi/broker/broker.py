@@ -11,7 +11,7 @@ from romp_asgi.broker.client import Client
 from romp_asgi.broker.clock import STOPPED, Clock
 from romp_asgi.broker.destination import Destination, Dropped
 from romp_asgi.broker.kinds import storing
-from romp_asgi.broker.message import Letter, Memory, Message
+from romp_asgi.broker.message import Letter, Memory, Message, Run
 from romp_asgi.broker.patterns import MAX_NAME, compile_pattern, is_pattern
 from romp_asgi.broker.pending import Pending, all_of
 from romp_asgi.broker.policy import Kind, Policy, State
@@ -166,6 +166,52 @@ class Broker:
             # It may have been made for this message.
             self._remove_if_unused(destination)
             raise
+
+    def takes_run(self, destination: Destination) -> bool:
+        """Whether `send_run` may be called now.
+
+        Args:
+            destination: one that exists.
+        """
+        policy = destination.policy
+        return (
+            not policy.has_send_rules
+            and policy.max_message_size is None
+            and destination.takes_run()
+        )
+
+    def send_run(
+        self,
+        headers: Mapping[str, str],
+        bodies: list[bytes],
+        now: float,
+        destination: Destination,
+    ) -> Pending | None:
+        """Accept messages with equal headers, which is cheaper than one by one.
+
+        Args:
+            headers: of each.
+            bodies: of the messages, in order.
+            now: the time, in seconds.
+            destination: where they are sent to; `takes_run` has said that it may be.
+
+        Returns:
+            What the sender has to wait for, if anything.
+        """
+        name, number, expiry = (
+            destination.name,
+            self.last_number,
+            destination.policy.expiry,
+        )
+        messages = []
+        for body in bodies:
+            message = Message(name, headers, body)
+            message.number = number = number + 1
+            if expiry:
+                message.expires_at = now + expiry / 1000
+            messages.append(message)
+        self.last_number = number
+        return destination.accept_run(Run(messages))
 
     def announce(self, message: Message, now: float) -> None:
         """Send a message of the server's own, to which no block holds.

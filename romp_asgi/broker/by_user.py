@@ -68,6 +68,8 @@ class ByUser(Destination):
 class UserTopic(ByUser, Topic):
     """A topic with a subscription for each user."""
 
+    joins = False
+
     @override
     def accept(self, message: Message, *, force: bool = False) -> Pending | None:
         user = message.headers.get(TO)

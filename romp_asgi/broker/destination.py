@@ -10,7 +10,7 @@ from typing import ClassVar
 from mypy_extensions import mypyc_attr
 
 from romp_asgi.broker.clock import STOPPED, Clock
-from romp_asgi.broker.message import Memory, Message
+from romp_asgi.broker.message import Memory, Message, Run
 from romp_asgi.broker.pending import Pending
 from romp_asgi.broker.policy import Policy
 from romp_asgi.broker.subscription import Delivery, Subscription
@@ -44,6 +44,9 @@ class Destination:
 
     #: Whether several acknowledgements of a subscription may be settled together.
     settles_runs: ClassVar[bool] = True
+
+    #: Whether it is worth while to have messages to it as a `Run`.
+    joins: ClassVar[bool] = False
 
     # There may be very many of them, and what they take in the processor's caches is
     # what makes a message to one of 10,000 slower than to one of ten.
@@ -132,6 +135,18 @@ class Destination:
 
         Raises:
             DestinationFull: if there is no room. Nothing was changed.
+        """
+        raise NotImplementedError
+
+    def takes_run(self) -> bool:
+        """Whether `accept_run` can be called now."""
+        return False
+
+    def accept_run(self, run: Run) -> Pending | None:
+        """Take messages, with their numbers, and give them to whom they are for.
+
+        Returns:
+            What the sender has to wait for, if anything.
         """
         raise NotImplementedError
 

@@ -1,7 +1,7 @@
 """A message on its way through the broker, and the memory that messages take."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from romp_asgi.broker.pending import Pending
 from romp_asgi.errors import MemoryFull
@@ -83,6 +83,23 @@ class Letter(Message):
     ) -> None:
         super().__init__(destination, headers, body)
         self.reason = reason
+
+
+class Run:
+    """Messages that one client sent in a row to one destination, with equal headers.
+
+    Args:
+        messages: the messages, in order.
+
+    Attributes:
+        encoded: what receivers make of them, kept by these, by what it depends on.
+    """
+
+    __slots__ = ("encoded", "messages")
+
+    def __init__(self, messages: list[Message]) -> None:
+        self.messages = messages
+        self.encoded: dict[tuple[str, str, bytes], Any] = {}
 
 
 class Memory:

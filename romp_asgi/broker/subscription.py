@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from romp_asgi.broker.message import Message
+from romp_asgi.broker.message import Message, Run
 from romp_asgi.errors import PeerError
 from romp_asgi.stomp.spec import AckMode
 
@@ -35,6 +35,14 @@ class Receiver(Protocol):
 
         Returns:
             Whether there is room for more; if not, `Broker.resume` tells when.
+        """
+        ...
+
+    def deliver_run(self, run: Run) -> bool:
+        """Take messages of which none awaits an acknowledgement.
+
+        Returns:
+            As ``deliver``.
         """
         ...
 

@@ -4,12 +4,14 @@ Each subscription that acknowledges has a backlog of its own, because it may be 
 of credit when a message comes, and may give one back.
 """
 
+from typing import ClassVar
+
 from mypy_extensions import mypyc_attr
 from typing_extensions import override
 
 from romp_asgi.broker.backlog import Backlog
 from romp_asgi.broker.destination import Destination, Dropped
-from romp_asgi.broker.message import Memory, Message
+from romp_asgi.broker.message import Memory, Message, Run
 from romp_asgi.broker.pending import Pending, all_of
 from romp_asgi.broker.policy import Policy, SlowConsumerPolicy
 from romp_asgi.broker.subscription import Delivery, Subscription
@@ -24,6 +26,8 @@ class Topic(Destination):
         max_outbox: octets that may wait for one subscription's credit, above which
             the policy ``slow_consumer`` holds.
     """
+
+    joins: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -76,6 +80,24 @@ class Topic(Destination):
         if slow:
             for subscription in slow:
                 self._slow(subscription)
+        return self._to_wait_for()
+
+    @override
+    def takes_run(self) -> bool:
+        return not (
+            self._choosy or self._acknowledging or self._skipped or self._awaited
+        )
+
+    @override
+    def accept_run(self, run: Run) -> Pending | None:
+        self.accepted += len(run.messages)
+        slow = [each for each in self._plain if not each.receiver.deliver_run(run)]
+        for subscription in slow:
+            self._slow(subscription)
+        return self._to_wait_for()
+
+    def _to_wait_for(self) -> Pending | None:
+        """What a producer has to wait for now."""
         if self._room is not None:
             memory = self._memory.room()
             return all_of([self._room, memory]) if memory else self._room

@@ -40,6 +40,8 @@ class Headers(dict[str, str]):
         encoded_version: the version that this is for; empty if there is none yet.
         encoded_others: the same for other versions, by their names, if there are any.
         is_known: whether frames with the same header block will have this object.
+        joins: whether SENDs with these headers in a row may come as one `SendRun`; set
+            by whoever knows their target.
         length: what ``content-length`` says, or -1.
         plain: the lines they were read from, without the last LF, if there was nothing
             to unescape in them and no name came twice.
@@ -56,6 +58,7 @@ class Headers(dict[str, str]):
         "encoded_others",
         "encoded_version",
         "is_known",
+        "joins",
         "length",
         "plain",
         "size",
@@ -67,6 +70,7 @@ class Headers(dict[str, str]):
     encoded_others: dict[str, bytes] | None
     encoded_version: str
     is_known: bool
+    joins: bool
     length: int
     plain: bytes | None
     size: int
@@ -183,6 +187,33 @@ class ReceiptSend(Frame):
     def __repr__(self) -> str:
         headers = _shown(self.headers)
         return f"ReceiptSend({headers}, {self.body[:40]!r}, {self._receipt!r})"
+
+
+class SendRun(Frame):
+    """SENDs in a row with the same headers and small bodies, as one frame.
+
+    Args:
+        headers: of each.
+        bodies: theirs, in order; one at least.
+    """
+
+    __slots__ = ("bodies",)
+
+    def __init__(self, headers: Headers, bodies: list[bytes]) -> None:
+        super().__init__(_SEND, headers)
+        self.bodies = bodies
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, SendRun)
+            and super().__eq__(other)
+            and self.bodies == other.bodies
+        )
+
+    __hash__ = None  # as of any frame
+
+    def __repr__(self) -> str:
+        return f"SendRun({_shown(self.headers)}, {len(self.bodies)} bodies)"
 
 
 def plain_ack(id: str, tag: int) -> Frame:

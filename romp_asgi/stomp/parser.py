@@ -15,7 +15,14 @@ from typing import Final
 
 from romp_asgi.errors import FrameError, HeaderError, LimitExceeded, ProtocolError
 from romp_asgi.stomp.blocks import MAX_BLOCK_SIZE, Blocks
-from romp_asgi.stomp.frame import AckRun, Frame, Headers, ReceiptSend, plain_ack
+from romp_asgi.stomp.frame import (
+    AckRun,
+    Frame,
+    Headers,
+    ReceiptSend,
+    SendRun,
+    plain_ack,
+)
 from romp_asgi.stomp.spec import (
     BODY_COMMANDS,
     CONNECT_COMMANDS,
@@ -43,6 +50,11 @@ _RECEIPT_START: Final = b"\nreceipt:"
 
 #: Pieces up to so many octets are put together as they come.
 _SMALL_PIECE: Final = 4096
+
+#: Bodies of so many octets or fewer, and so many of them, may be a `SendRun`: as much
+#: reaches a receiver before anybody looks whether it has room.
+_MAX_RUN_BODY: Final = 1024
+_MAX_RUN: Final = 64
 
 #: A body of more octets is put together by itself: as a part of a larger piece it
 #: would be copied once more.
@@ -248,7 +260,7 @@ class Parser:
             limits: how large a frame may be from now on.
             blocks: those that came before, of all that read by the same rules.
             abridges: whether some frames may be put shorter: several plain ACKs in a
-                row as one `AckRun`, a SEND as `ReceiptSend`.
+                row as one `AckRun`, SENDs as `SendRun`, a SEND as `ReceiptSend`.
         """
         self.version = version
         self.commands = version.commands
@@ -348,6 +360,9 @@ class Parser:
             position = end + 1
             if receipt is not None:
                 frames.append(ReceiptSend(headers, data[body:end], receipt))
+                continue
+            if known is not None and known.joins and abridges:
+                _append_to_run(frames, known, data[body:end])
                 continue
             frames.append(Frame(command, headers, data[body:end]))
             if command is _SEND:
@@ -572,6 +587,7 @@ class Parser:
         headers.encoded_version = ""
         headers.encoded_others = None
         headers.target = None
+        headers.joins = False
         headers.tag = 0
         headers.is_known = False
         value = headers.get(CONTENT_LENGTH)
@@ -647,6 +663,22 @@ def _about(
     """
     error.receipt_id = headers.get(RECEIPT) if receipt is None else receipt
     return error
+
+
+def _append_to_run(frames: list[Frame], headers: Headers, body: bytes) -> None:
+    """Append a SEND, to the `SendRun` at the end of the frames if it belongs there."""
+    if len(body) > _MAX_RUN_BODY:
+        frames.append(Frame(_SEND, headers, body))
+        return
+    last = frames[-1] if frames else None
+    if (
+        isinstance(last, SendRun)
+        and last.headers is headers
+        and len(last.bodies) < _MAX_RUN
+    ):
+        last.bodies.append(body)
+    else:
+        frames.append(SendRun(headers, [body]))
 
 
 def _no_nul(command: Command, length: int) -> FrameError:

@@ -21,6 +21,7 @@ from romp_asgi.broker import (
     Policy,
     SlowConsumerPolicy,
 )
+from romp_asgi.broker.message import Run
 from romp_asgi.errors import DestinationFull, MemoryFull, PeerError
 from romp_asgi.stomp.spec import (
     DEATH_REASON,
@@ -149,6 +150,12 @@ class Door:
         return has_room
 
     # A topic that blocks neither asks nor cuts off.
+
+    def deliver_run(self, run: Run) -> bool:
+        has_room = True
+        for message in run.messages:
+            has_room = self.deliver(message, 0, redelivered=False)
+        return has_room
 
     def overrun(self) -> bool:
         raise AssertionError  # pragma: no cover  # it is an error if it is called

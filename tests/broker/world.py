@@ -18,6 +18,7 @@ from romp_asgi.broker import (
 from romp_asgi.broker.backlog import Backlog
 from romp_asgi.broker.by_user import Mailboxes
 from romp_asgi.broker.counted import Counted, _Copy, _Entry
+from romp_asgi.broker.message import Run
 from romp_asgi.broker.queue import Queue
 from romp_asgi.broker.topic import Topic
 from romp_asgi.broker.transaction import ACK_SIZE, Send
@@ -75,6 +76,12 @@ class Inbox(list[str]):
             return True
         self.room -= 1
         return self.room > 0
+
+    def deliver_run(self, run: Run) -> bool:
+        has_room = True
+        for message in run.messages:
+            has_room = self.deliver(message, 0, redelivered=False)
+        return has_room
 
     def overrun(self) -> bool:
         return self.is_overrun

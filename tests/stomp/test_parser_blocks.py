@@ -4,7 +4,7 @@ import pytest
 
 from romp_asgi.errors import FrameError, LimitExceeded, ProtocolError
 from romp_asgi.stomp import VERSIONS, BlockCache, Command, Frame, Limits, Parser
-from romp_asgi.stomp.frame import AckRun, Headers, ReceiptSend
+from romp_asgi.stomp.frame import AckRun, Headers, ReceiptSend, SendRun
 from romp_asgi.stomp.versions import STOMP_1_0, STOMP_1_1, STOMP_1_2, Version
 from tests.stomp.wire import ALL_COMMANDS, NO_LIMITS, feed, octets, parser, wire
 
@@ -503,3 +503,60 @@ def test_a_large_body_that_will_be_too_large_is_refused_before_it_comes() -> Non
     receiver = abridging(limits=Limits(max_message_size=100_000))
     with pytest.raises(LimitExceeded):
         feed(receiver, large(100_001)[:200])
+
+
+# SENDs in a row with the same headers
+
+
+def joining(data: bytes) -> Parser:
+    """A parser that has read some SENDs, and may join those with their headers."""
+    receiver = abridging()
+    for frame in feed(receiver, data):
+        assert isinstance(frame.headers, Headers)
+        frame.headers.joins = True
+    return receiver
+
+
+def unjoined(frames: list[Frame]) -> list[Frame]:
+    """The frames, one by one."""
+    return [
+        each
+        for frame in frames
+        for each in (
+            [Frame(Command.SEND, frame.headers, body) for body in frame.bodies]
+            if isinstance(frame, SendRun)
+            else [frame]
+        )
+    ]
+
+
+def test_sends_in_a_row_are_one_frame_if_their_headers_say_so() -> None:
+    receiver = joining(wire(SEND * 3))
+    frames = feed(receiver, wire(SEND * 3 + "SEND\na:b\n\n^@" + SEND * 2))
+    assert [type(frame) for frame in frames] == [SendRun, Frame, SendRun]
+    first, _, last = frames
+    assert first == SendRun(Headers(first.headers), [b"body"] * 3)
+    assert first != last
+    assert repr(last).endswith("2 bodies)")
+    # Others that read the same blocks have them one by one.
+    plain = Parser(NO_LIMITS, STOMP_1_2, ALL_COMMANDS, receiver._blocks)
+    assert [type(frame) for frame in feed(plain, wire(SEND * 3))] == [Frame] * 3
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000, 100_000])
+def test_sends_that_were_joined_are_the_same_in_any_pieces(size: int) -> None:
+    bodies = [b"%d" % n + b"x" * (n % 1300) for n in range(300)]
+    data = b"".join(
+        b"SEND\ndestination:/queue/a\ncontent-length:%d\n\n%b\0" % (len(body), body)
+        + (wire(SEND) if len(body) % 5 == 0 else b"")
+        for body in bodies
+    )
+    data += wire(SEND * 200 + "SUBSCRIBE\nid:1\n\n^@" + SEND * 10)
+    expected = feed(parser("1.2"), data)
+    receiver = joining(data + data)
+    frames = feed(receiver, *cut(data, size))
+    assert unjoined(frames) == expected
+    runs = [frame for frame in frames if isinstance(frame, SendRun)]
+    assert runs
+    assert max(len(run.bodies) for run in runs) <= 64
+    assert max(len(body) for run in runs for body in run.bodies) <= 1024

@@ -1,0 +1,200 @@
+"""SENDs in a row to a topic go out together, to the same end as one by one."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from romp_asgi import session
+from romp_asgi.broker import Broker
+from romp_asgi.outbox import Outbox
+from romp_asgi.websocket_messages import FrameOutbox, MessageOutbox, PackedOutbox
+from tests.marks import interpreted_only
+from tests.test_session import Client, NoFlusher, World, bodies
+
+TOPIC = "/topic/a"
+DESTINATIONS = {
+    "/topic/*": {"type": "topic"},
+    "/topic/waiting/*": {"type": "topic", "slow_consumer": "block"},
+    "/queue/*": {"type": "queue"},
+}
+
+
+def send(body: str, topic: str = TOPIC) -> str:
+    return f"SEND\ndestination:{topic}\n\n{body}^@"
+
+
+def subscribe(client: Client, *headers: str, topic: str = TOPIC) -> None:
+    lines = "".join(f"{header}\n" for header in headers)
+    client.send(f"SUBSCRIBE\nid:0\ndestination:{topic}\n{lines}\n^@")
+
+
+def known_to(world: World, topic: str = TOPIC) -> Client:
+    """A client whose SENDs to a topic are joined by now."""
+    client = world.client()
+    client.send(*[send("x", topic)] * 3)
+    return client
+
+
+def is_reading(client: Client) -> bool:
+    """Whether a client is read from; it changes behind mypy's back."""
+    return client.is_reading
+
+
+class Counted:
+    """How many messages the broker has taken together."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.runs: list[int] = []
+        send_run = Broker.send_run
+
+        def counting(broker: Broker, headers: Any, bodies: Any, *more: Any) -> Any:
+            self.runs.append(len(bodies))
+            return send_run(broker, headers, bodies, *more)
+
+        monkeypatch.setattr(Broker, "send_run", counting)
+
+
+@interpreted_only
+def test_sends_that_come_in_one_read_are_taken_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counted = Counted(monkeypatch)
+    world = World(destinations=DESTINATIONS)
+    client, readers = known_to(world), [world.client() for _ in range(3)]
+    for reader in readers:
+        subscribe(reader)
+    accepted = world.hub.broker.accepted
+    client.send(*[send(str(number)) for number in range(100)])
+    assert counted.runs == [64, 36]
+    for reader in readers:
+        frames = reader.frames()
+        assert [frame.body for frame in frames] == [b"%d" % n for n in range(100)]
+        numbers = [int(frame.headers["message-id"]) for frame in frames]
+        assert numbers == list(range(numbers[0], numbers[0] + 100))
+    assert world.hub.broker.accepted == accepted + 100
+
+
+@interpreted_only
+@pytest.mark.parametrize(
+    "headers", [("selector:a = '1'",), ("ack:client",), ("ack:client-individual",)]
+)
+def test_where_somebody_chooses_or_acknowledges_they_go_one_by_one(
+    headers: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = Counted(monkeypatch)
+    world = World(destinations=DESTINATIONS)
+    client, plain, other = known_to(world), world.client(), world.client()
+    subscribe(plain)
+    subscribe(other, *headers)
+    client.send(*[send(str(number)) for number in range(10)])
+    assert counted.runs == []
+    expected = [b"%d" % n for n in range(10)]
+    assert bodies(plain) == expected
+    assert bodies(other) == ([] if "selector" in headers[0] else expected)
+
+
+def test_a_topic_that_is_gone_is_made_again() -> None:
+    world = World(destinations=DESTINATIONS)
+    client = known_to(world)
+    world.hub.broker.expire(world.now)
+    assert TOPIC not in world.hub.broker.destinations
+    client.send(*[send(str(number)) for number in range(5)])
+    assert world.hub.broker.destinations[TOPIC].accepted == 5
+
+
+def test_after_one_that_is_refused_none_is_taken() -> None:
+    limited = {"type": "topic", "max_message_size": 3}
+    world = World(destinations={"/topic/*": limited})
+    client, reader = known_to(world), world.client()
+    subscribe(reader)
+    client.send(send("1"), send("long"), send("2"))
+    assert client.error()[0] == "msg flup"
+    assert bodies(reader) == [b"1"]
+
+
+def test_a_producer_that_waits_in_the_middle_goes_on_from_there() -> None:
+    topic = "/topic/waiting/a"
+    world = World(destinations=DESTINATIONS)
+    client, reader = known_to(world, topic), world.client()
+    subscribe(reader, "ack:client-individual", "prefetch-count:2", topic=topic)
+    client.send(*[send(str(number), topic) for number in range(6)], send("y"))
+    assert not is_reading(client)
+    received = []
+    for _ in range(20):
+        for frame in reader.frames():
+            received.append(frame.body)
+            reader.send(f"ACK\nid:{frame.headers['ack']}\n\n^@")
+        world.run()
+    assert received == [b"%d" % n for n in range(6)]
+    assert is_reading(client)
+    assert world.hub.broker.destinations[TOPIC].accepted == 1
+
+
+def test_a_producer_waits_for_a_subscriber_that_does_not_read() -> None:
+    topic = "/topic/waiting/a"
+    world = World(destinations=DESTINATIONS)
+    client, reader = known_to(world, topic), world.client()
+    subscribe(reader, topic=topic)
+    reader.outbox.pause()
+    count = 0
+    while is_reading(client):
+        client.send(*[send("x" * 1000, topic)] * 10)
+        count += 10
+    size = reader.outbox.size
+    assert 1 << 20 < size < (1 << 20) + 2 * 64 * 1100
+    reader.outbox.resume()
+    world.hub.broker.resume(reader.session.client)
+    world.run()
+    assert is_reading(client)
+    assert len(reader.frames()) == count
+
+
+STEP = st.one_of(
+    st.tuples(st.just("send"), st.integers(0, 2), st.lists(st.integers(0, 3))),
+    st.tuples(st.just("subscribe"), st.integers(0, 5), st.integers(0, 5)),
+    st.tuples(st.just("unsubscribe"), st.integers(0, 5)),
+)
+BODIES = ["", "x", "y" * 1024, "z" * 1025]
+NAMES = ["/topic/a", "/topic/b", "/queue/a"]
+
+
+def played(steps: list[Any], **keys: Any) -> list[bytes]:
+    """What each reader is written; they have several versions and kinds of outbox."""
+    world = World(destinations=DESTINATIONS, close_on_error=False, **keys)
+    world.hub.broker.last_number = 0
+    sender = world.client()
+    for name in NAMES[:2]:
+        sender.send(*[send("x", name)] * 3)
+    versions = ("1.0", "1.1", "1.2", "1.2", "1.2")
+    readers = [*(world.client(version=version) for version in versions), sender]
+    written: list[list[bytes]] = [[] for _ in readers]
+    kinds = [Outbox, Outbox, FrameOutbox, MessageOutbox, PackedOutbox, Outbox]
+    for reader, kind, pieces in zip(readers, kinds, written, strict=True):
+        reader.frames()
+        reader.outbox = kind(reader, NoFlusher(), 1 << 20, 1 << 24, lambda: None)
+        reader.write_frames = pieces.extend  # type: ignore[method-assign,assignment]
+    for step in steps:
+        match step:
+            case ("send", name, numbers):
+                sender.send(*[send(BODIES[n], NAMES[name]) for n in numbers])
+            case ("subscribe", number, name):
+                headers = ("ack:client",) if name > 2 else ()
+                subscribe(readers[number], *headers, topic=NAMES[name % 3])
+            case ("unsubscribe", number):
+                readers[number].send("UNSUBSCRIBE\nid:0\ndestination:/topic/a\n\n^@")
+            case _:
+                raise AssertionError(step)
+    for reader in readers:
+        reader.outbox.flush()
+    return [b"".join(pieces) for pieces in written]
+
+
+@settings(deadline=None)
+@given(st.lists(STEP, max_size=30))
+def test_everybody_gets_the_same_as_one_by_one(steps: list[Any]) -> None:
+    assert played(steps) == played(steps, max_known_headers=0)
+
+
+def test_sessions_join_sends_without_filters_and_logs_alone() -> None:
+    assert session.Session._takes_abridged(World().client().session)
