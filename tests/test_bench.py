@@ -14,13 +14,14 @@ from typing import TypeAlias
 
 import psutil
 import pytest
+from hypothesis import given, strategies as st
 
 from bench.__main__ import main
 from bench.errors import BenchError, LostError
 from bench.job import Job
 from bench.load import Workers
 from bench.measure import Measure
-from bench.messages import Load
+from bench.messages import BODY_END, Load
 from bench.metrics import KIB_EACH, LATENCIES, LOADED, RATE, REQUESTS, SECONDS, UNLOADED
 from bench.peer import free_port
 from bench.peers import CoilMQ, Echo, Romp
@@ -28,7 +29,12 @@ from bench.publisher import Frames, Publisher
 from bench.receiver import Receiver
 from bench.run import Cores
 from bench.scenarios import SCENARIOS, Flow, Scenario, chosen
-from bench.subscriber import AckingSubscriber, StampingSubscriber, Subscriber
+from bench.subscriber import (
+    AckingSubscriber,
+    StampingSubscriber,
+    Subscriber,
+    count_ends,
+)
 from bench.wire import Endpoint, websocket_frame, websocket_payloads
 
 NOWHERE = Endpoint(("127.0.0.1", 0), ("127.0.0.1", 0))
@@ -598,3 +604,19 @@ def test_a_signal_stops_the_broker_and_the_load() -> None:
 def test_broker_and_load_have_cores_of_their_own() -> None:
     cores = Cores.pinned()
     assert not cores.broker & cores.load
+
+
+@given(
+    st.lists(st.integers(0, 3), max_size=40),
+    st.sampled_from([b"\0", BODY_END + b"\0"]),
+    st.integers(0, 30),
+    st.integers(0, 30),
+)
+def test_ends_are_counted_where_they_are_expected_and_elsewhere(
+    lengths: list[int], terminator: bytes, skipped: int, cut: int
+) -> None:
+    bodies = (b"x" * (10 + length // 3) + terminator for length in lengths)
+    data = bytearray().join(bodies)
+    data = data[skipped:] + b"\0" * cut
+    size = max(0, len(data) - cut)
+    assert count_ends(data, size, terminator) == data.count(terminator, 0, size)
