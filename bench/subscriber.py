@@ -109,8 +109,8 @@ class Subscriber:
 def count_ends(data: bytearray, size: int, terminator: bytes) -> int:
     """How often a terminator is in the first `size` octets.
 
-    Messages of a load are of equal length, as long as their numbers have as many digits.
-    So it is looked for at equal distances, for as long as it is there.
+    Messages of a load are of equal length, as long as their numbers have as many
+    digits. So it is looked for at equal distances, for as long as it is there.
     """
     total = place = 0
     while (first := data.find(terminator, place, size)) >= 0:
