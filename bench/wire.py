@@ -194,7 +194,10 @@ class Client:
         With a timeout of its own Python asks before each call whether it would block,
         which takes a part of a round trip.
         """
-        seconds = int(self.socket.gettimeout() or 0)
+        timeout = self.socket.gettimeout()
+        if timeout is None:
+            return  # it has been said
+        seconds = int(timeout) + 1
         self.socket.settimeout(None)
         for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
             value = struct.pack("@ll", seconds, 0)

@@ -55,15 +55,19 @@ class EncodedRun:
     """What several frames are in the outboxes of one kind.
 
     Args:
-        pieces: what is flushed.
+        pieces: what an outbox gets, in its way.
         size: octets that they count for.
+
+    Attributes:
+        is_shared: whether `Outbox.share_run` has been asked.
     """
 
-    __slots__ = ("pieces", "size")
+    __slots__ = ("is_shared", "pieces", "size")
 
     def __init__(self, pieces: list[bytes], size: int) -> None:
         self.pieces = pieces
         self.size = size
+        self.is_shared = False
 
 
 class Outbox:
@@ -84,6 +88,9 @@ class Outbox:
 
     #: What is encoded for one kind of outbox is the same in all of this kind.
     kind: ClassVar[str] = "octets"
+
+    #: Whether ``write_large`` is of use: whether it copies nothing.
+    has_large: ClassVar[bool] = True
 
     __slots__ = (
         "_flusher",
@@ -132,9 +139,13 @@ class Outbox:
         return size <= self.high_water or self._relieve()
 
     def encode_run(self, head: bytes, tails: list[bytes]) -> EncodedRun:
-        """Make one of frames that begin alike."""
-        octets = head.join([b"", *tails])
-        return EncodedRun([octets], len(octets))
+        """Make one of frames that begin alike; nothing is copied."""
+        pieces = [piece for tail in tails for piece in (head, tail)]
+        return EncodedRun(pieces, sum(map(len, pieces)))
+
+    def share_run(self, run: EncodedRun) -> None:
+        """Make it better for many outboxes of this kind: they hold the same copy."""
+        run.pieces = [b"".join(run.pieces)]
 
     def write_run(self, run: EncodedRun) -> bool:
         """Add several frames, as `encode_run` of an outbox of this kind has made them.

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 #: A body of more octets goes into the outbox by itself.
 _LARGE_BODY: Final = 32768
 
+#: The longest head, in octets, of which there are many in a run.
+_MAX_HEAD: Final = 256
+
 
 class MessageReceiver:
     """One subscription's end at its client.
@@ -64,7 +67,7 @@ class MessageReceiver:
         version = self._version
         if message.tail_version == version.name:
             tail = message.tail
-        elif len(message.body) > _LARGE_BODY:
+        elif len(message.body) > _LARGE_BODY and self._outbox.has_large:
             return self._deliver_large(message, tag, redelivered)
         else:
             tail = self._tail(message)
@@ -80,12 +83,20 @@ class MessageReceiver:
     def deliver_run(self, run: Run) -> bool:
         """Put messages into the outbox; see `Receiver`."""
         outbox, head = self._outbox, self._head
-        # Many clients call their subscription the same.
+        if len(head) > _MAX_HEAD:
+            has_room = True
+            for message in run.messages:
+                has_room = self.deliver(message, 0, False)
+            return has_room
         key = outbox.kind, self._version.name, head
         encoded = run.encoded.get(key)
         if encoded is None:
             tails = [self._tail(message) for message in run.messages]
             encoded = run.encoded[key] = outbox.encode_run(head, tails)
+        elif not encoded.is_shared:
+            # Many clients call their subscription the same: it is worth a copy.
+            outbox.share_run(encoded)
+            encoded.is_shared = True
         return outbox.write_run(encoded)
 
     def _marked(

@@ -20,6 +20,9 @@ _LEAST: Final = 6  # octets of a frame with a mask
 #: Octets up to which waiting frames are packed into one message.
 _MAX_PACKED: Final = 65536
 
+#: Octets above which a part of a message has no more frames put to it.
+_MAX_PART: Final = 8192
+
 
 def _head(opcode: int, size: int) -> bytes:
     """What stands before a payload of so many octets."""
@@ -46,6 +49,7 @@ class FrameOutbox(Outbox):
     """
 
     kind: ClassVar[str] = "frames"
+    has_large: ClassVar[bool] = False
 
     __slots__ = ()
 
@@ -53,6 +57,10 @@ class FrameOutbox(Outbox):
     def encode_run(self, head: bytes, tails: list[bytes]) -> EncodedRun:
         frames = [head + tail for tail in tails]
         return EncodedRun(frames, sum(map(len, frames)))
+
+    @override
+    def share_run(self, run: EncodedRun) -> None:
+        """It is shared as it is."""
 
     @override
     def write(self, head: bytes, tail: bytes = b"") -> bool:
@@ -63,10 +71,6 @@ class FrameOutbox(Outbox):
         self.size = size = self.size + len(head) + len(tail)
         return size <= self.high_water or self._relieve()
 
-    @override
-    def write_large(self, start: bytes, body: bytes) -> bool:
-        return self.write(start, b"%b\0" % body)
-
 
 class MessageOutbox(Outbox):
     """The same for a server that takes what `encode_messages` does.
@@ -76,6 +80,7 @@ class MessageOutbox(Outbox):
     """
 
     kind: ClassVar[str] = "messages"
+    has_large: ClassVar[bool] = False
 
     __slots__ = ()
 
@@ -90,6 +95,10 @@ class MessageOutbox(Outbox):
         return EncodedRun(pieces, total)
 
     @override
+    def share_run(self, run: EncodedRun) -> None:
+        """It is shared as it is."""
+
+    @override
     def write(self, head: bytes, tail: bytes = b"") -> bool:
         pieces = self._pieces
         if not pieces:
@@ -101,9 +110,9 @@ class MessageOutbox(Outbox):
         self.size = size = self.size + size
         return size <= self.high_water or self._relieve()
 
-    @override
-    def write_large(self, start: bytes, body: bytes) -> bool:
-        return self.write(start, b"%b\0" % body)
+
+def _pairs(pieces: list[bytes]) -> list[tuple[bytes, bytes]]:
+    return list(zip(pieces[::2], pieces[1::2], strict=True))
 
 
 class PackedOutbox(Outbox):
@@ -113,6 +122,7 @@ class PackedOutbox(Outbox):
     """
 
     kind: ClassVar[str] = "packed"
+    has_large: ClassVar[bool] = False
 
     __slots__ = ("_frames", "_frames_size")
 
@@ -146,17 +156,29 @@ class PackedOutbox(Outbox):
         return size <= self.high_water or self._relieve()
 
     @override
-    def write_large(self, start: bytes, body: bytes) -> bool:
-        return self.write(start, b"%b\0" % body)
-
-    @override
-    def encode_run(self, head: bytes, tails: list[bytes]) -> EncodedRun:
-        octets = head.join([b"", *tails])
-        return EncodedRun([octets], len(octets))
+    def share_run(self, run: EncodedRun) -> None:
+        """Put frames together, in parts of what a message may have."""
+        parts: list[bytes] = []
+        frames: list[bytes] = []
+        size = 0
+        for head, tail in _pairs(run.pieces):
+            if size > _MAX_PART:
+                parts.append(b"".join(frames))
+                frames, size = [], 0
+            frames += (head, tail)
+            size += len(head) + len(tail)
+        run.pieces = [*parts, b"".join(frames)]
 
     @override
     def write_run(self, run: EncodedRun) -> bool:
-        return self.write(run.pieces[0])
+        has_room = True
+        if run.is_shared:
+            for part in run.pieces:
+                has_room = self.write(part)
+        else:
+            for head, tail in _pairs(run.pieces):
+                has_room = self.write(head, tail)
+        return has_room
 
     @override
     def flush(self) -> None:

@@ -35,7 +35,7 @@ from bench.subscriber import (
     Subscriber,
     count_ends,
 )
-from bench.wire import Endpoint, websocket_frame, websocket_payloads
+from bench.wire import Client, Endpoint, websocket_frame, websocket_payloads
 
 NOWHERE = Endpoint(("127.0.0.1", 0), ("127.0.0.1", 0))
 
@@ -620,3 +620,16 @@ def test_ends_are_counted_where_they_are_expected_and_elsewhere(
     data = data[skipped:] + b"\0" * cut
     size = max(0, len(data) - cut)
     assert count_ends(data, size, terminator) == data.count(terminator, 0, size)
+
+
+def test_a_client_that_waits_in_the_kernel_gives_up_there() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sock = socket.create_connection(server.getsockname(), timeout=0.5)
+        client = Client.__new__(Client)
+        client.socket = sock
+        for _ in range(2):  # a run, and the next
+            client.wait_in_kernel()
+        option = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16)
+        assert option[0] == 1  # seconds: rounded up
+        with sock, pytest.raises(BenchError, match="time is up"):
+            client.receive_frame()

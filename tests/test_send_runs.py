@@ -196,5 +196,72 @@ def test_everybody_gets_the_same_as_one_by_one(steps: list[Any]) -> None:
     assert played(steps) == played(steps, max_known_headers=0)
 
 
+# What is held for many
+
+
+def held(kind: type[Outbox], ids: list[str], *sends: str) -> list[list[bytes]]:
+    """What waits in the outboxes of subscribers with these ids."""
+    world = World(destinations=DESTINATIONS)
+    client, outboxes = known_to(world), []
+    for id in ids:
+        reader = world.client()
+        reader.frames()
+        outbox = kind(reader, NoFlusher(), 1 << 20, 1 << 24, lambda: None)
+        reader.outbox = outbox
+        reader.send(f"SUBSCRIBE\nid:{id}\ndestination:{TOPIC}\n\n^@")
+        outboxes.append(outbox)
+    client.send(*sends)
+    return [[*outbox._pieces, *getattr(outbox, "_frames", ())] for outbox in outboxes]
+
+
+def octets_of(outboxes: list[list[bytes]]) -> int:
+    """Octets of all pieces, each counted once, but for small ones."""
+    pieces = {id(each): len(each) for pieces in outboxes for each in pieces}
+    return sum(size for size in pieces.values() if size > 100)
+
+
+@interpreted_only
+@pytest.mark.parametrize("kind", [Outbox, MessageOutbox, PackedOutbox])
+def test_many_subscribers_hold_a_large_body_once(kind: type[Outbox]) -> None:
+    outboxes = held(kind, [str(n) for n in range(20)], send("x" * 100_000))
+    assert all(sum(map(len, pieces)) > 100_000 for pieces in outboxes)
+    assert octets_of(outboxes) < 110_000
+
+
+@interpreted_only
+@pytest.mark.parametrize("kind", [Outbox, MessageOutbox, PackedOutbox])
+@pytest.mark.parametrize("ids", [["0"] * 20, [str(n) for n in range(20)], ["x" * 300]])
+def test_many_subscribers_hold_a_run_once_or_twice(
+    kind: type[Outbox], ids: list[str]
+) -> None:
+    outboxes = held(kind, ids, *[send("x" * 1000)] * 32)
+    assert all(sum(map(len, pieces)) > 32_000 for pieces in outboxes)
+    assert octets_of(outboxes) < 2 * 32 * 1100 + 32 * 400
+
+
+@pytest.mark.parametrize("ids", [["0"], ["0", "0"], ["0", "1", "0"]])
+def test_a_run_is_packed_into_messages_of_whole_frames(ids: list[str]) -> None:
+    world = World(destinations=DESTINATIONS)
+    client, readers = known_to(world), []
+    for id in ids:
+        reader = world.client()
+        reader.outbox = PackedOutbox(
+            reader, NoFlusher(), 1 << 20, 1 << 24, lambda: None
+        )
+        written: list[bytes] = []
+        reader.write_frames = written.extend  # type: ignore[method-assign,assignment]
+        reader.send(f"SUBSCRIBE\nid:{id}\ndestination:{TOPIC}\n\n^@")
+        readers.append((reader, written))
+    client.send(*[send("x" * 1024)] * 300)
+    for reader, written in readers:
+        reader.outbox.flush()
+        assert sum(message.count(0) for message in written) == 300
+        for message in written:
+            assert message.startswith(b"MESSAGE\n")
+            assert message.endswith(b"\0")
+            assert len(message) <= 65536
+        assert len(written) < 10
+
+
 def test_sessions_join_sends_without_filters_and_logs_alone() -> None:
     assert session.Session._takes_abridged(World().client().session)

@@ -19,12 +19,9 @@ from websockets.protocol import Protocol, Side, State
 from websockets.server import ServerProtocol
 
 from bench.wire import websocket_frame
-from romp_asgi.outbox import Outbox
 from romp_asgi.uvicorn_ws import Gate, LastEvents, WebSocketProtocol
 from romp_asgi.websocket import DIRECT
 from romp_asgi.websocket_messages import (
-    FrameOutbox,
-    MessageOutbox,
     PackedOutbox,
     decode_messages,
     encode_messages,
@@ -514,35 +511,6 @@ async def test_a_client_that_comes_during_the_stop_is_told(ws: Any) -> None:
         async with connect(f"{url}/") as client:
             assert str(await client.recv()).startswith("ERROR\nmessage:shutdown\n")
             assert await closed_with(client) == 1012
-
-
-@pytest.mark.parametrize("kind", [Outbox, FrameOutbox, MessageOutbox, PackedOutbox])
-def test_a_large_body_goes_out_as_any_other(kind: type[Outbox]) -> None:
-    class Writer:
-        def __init__(self) -> None:
-            self.pieces: list[bytes] = []
-
-        def write_frames(self, pieces: list[bytes]) -> None:
-            self.pieces += pieces
-
-    body = b"x" * 100_000
-    written = []
-    for is_large in True, False:
-        writer = Writer()
-        outbox = kind(writer, NoFlusher(), 200_000, 1 << 20, lambda: None)
-        has_room = []
-        for _ in range(3):
-            if is_large:
-                has_room.append(outbox.write_large(b"MESSAGE\n\n", body))
-            else:
-                has_room.append(outbox.write(b"MESSAGE\n\n", body + b"\0"))
-        # The second was too much, and flushed.
-        assert has_room == [True, True, True]
-        assert outbox.size == 100_010
-        outbox.flush()
-        assert outbox.size == 0
-        written.append(b"".join(writer.pieces))
-    assert written[0] == written[1]
 
 
 def test_what_waits_is_packed_together() -> None:

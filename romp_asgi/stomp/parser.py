@@ -51,8 +51,8 @@ _RECEIPT_START: Final = b"\nreceipt:"
 #: Pieces up to so many octets are put together as they come.
 _SMALL_PIECE: Final = 4096
 
-#: Bodies of so many octets or fewer, and so many of them, may be a `SendRun`: as much
-#: reaches a receiver before anybody looks whether it has room.
+#: Bodies of so many octets or fewer, and so many of them, may be a `SendRun`: they all
+#: reach a receiver, with their headers, before anybody looks if it has room.
 _MAX_RUN_BODY: Final = 1024
 _MAX_RUN: Final = 64
 
@@ -446,7 +446,13 @@ class Parser:
             blocks.offer(block, headers)
             return
         rest, _ = parts
-        if len(rest) <= MAX_BLOCK_SIZE and blocks.has_come(rest):
+        # One that is longer with its receipt is not looked for, and one that is known
+        # was refused for a limit.
+        if (
+            len(block) <= MAX_BLOCK_SIZE
+            and blocks.has_come(rest)
+            and blocks.recall(rest) is None
+        ):
             blocks.remember(rest, self._parse_block(rest)[1])
 
     def _find_block_end(

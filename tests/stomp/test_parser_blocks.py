@@ -341,6 +341,21 @@ def test_of_sends_with_receipts_the_other_headers_are_remembered() -> None:
     assert frame.receipt() is None
 
 
+def test_what_is_too_long_with_its_receipt_is_not_remembered_each_time() -> None:
+    receiver = abridging()
+    known = receiver._blocks
+    assert known is not None
+    header = "a:" + "x" * 470
+    feed(receiver, *(asking(f"{n:036}", header) for n in range(20)))
+    assert blocks(receiver) == []
+    feed(receiver, *(asking(f"{n:04}", header) for n in range(20)))
+    (block,) = blocks(receiver)
+    headers, size = known.known[block], known._size
+    feed(receiver, *(asking(f"{n:036}", header) for n in range(20)))
+    assert known.known[block] is headers
+    assert known._size == size
+
+
 RECEIPTS = [
     *("1", "", "x:y", "a b", "\\\\c", "\u00e9", "\t", "receipt:1"),
     "content-length:9",
