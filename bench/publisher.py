@@ -39,13 +39,24 @@ class Frames:
         self.period = len(frames)
         # Where each frame has the number of its round, if it has a name of its own.
         self._rounds = [name.end() for name in _NAME.finditer(frames[0])]
+        self._round = 0  # the first one of this run
+        self.sent = 0
+
+    @property
+    def first(self) -> int:
+        """The number, in its name, of the first frame of this run."""
+        return self._round * self.period
+
+    def start_run(self) -> None:
+        """Begin with the first frame again, under a name that none had before."""
+        self._round += -(-self.sent // self.period)
         self.sent = 0
 
     def take(self, most: int) -> memoryview:
         """The next frames, so many of them or fewer."""
         round_number, place = divmod(self.sent, self.period)
         if not place and self._rounds:
-            self._begin(round_number)
+            self._begin(self._round + round_number)
         count = min(most, self.period - place)
         self.sent += count
         return self._view[place * self.size : (place + count) * self.size]
@@ -97,7 +108,7 @@ class Publisher:
             BenchError: The peer sent something (an ERROR), closed, or time is up.
         """
         for frames in self._frames:
-            frames.sent = 0
+            frames.start_run()
         watch = Stopwatch(self._job)
         try:
             self._publish(go.count, watch)
@@ -151,7 +162,7 @@ class Publisher:
         client.wait_in_kernel()
         load, send = self._job.load, client.socket.sendall
         for index in range(count):
-            expected = b"\nreceipt-id:" + load.name(index)
+            expected = b"\nreceipt-id:" + load.name(frames.first + index)
             send(frames.take(1))
             receipt = client.receive_frame()
             if expected not in receipt or not receipt.lstrip().startswith(_RECEIPT):

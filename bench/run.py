@@ -70,9 +70,12 @@ class Run:
 
         Those that use its memory or its start come to one that has done nothing before.
         """
-        common = [s for s in scenarios if not s.alone and not s.packed]
-        packed = [s for s in scenarios if not s.alone and s.packed]
-        groups = [common, packed, *([s] for s in scenarios if s.alone)]
+        shared = [s for s in scenarios if not s.alone]
+        packed = [s for s in shared if s.packed]
+        # Compared with each other: not with what the others leave in the memory.
+        growth = [s for s in shared if s.family == "growth"]
+        others = [s for s in shared if s not in packed and s not in growth]
+        groups = [others, growth, packed, *([s] for s in scenarios if s.alone)]
         for group in groups:
             while group:
                 group = self._with_one_broker(kind, group)

@@ -633,3 +633,17 @@ def test_a_client_that_waits_in_the_kernel_gives_up_there() -> None:
         assert option[0] == 1  # seconds: rounded up
         with sock, pytest.raises(BenchError, match="time is up"):
             client.receive_frame()
+
+
+@pytest.mark.parametrize("name", ["queue-1-1-varied", "queue-1-1-receipt"])
+def test_no_name_comes_again_in_another_run(name: str) -> None:
+    it = job(name)
+    frames, names = Frames(it, 0, websocket=False), set()
+    counts = (5, frames.period, frames.period + 3)
+    for count in counts:
+        frames.start_run()
+        for index in range(count):
+            (found,) = re.findall(rb"\n(?:number|receipt):(\d+)\n", frames.take(1))
+            assert found == it.load.name(frames.first + index)
+            names.add(found)
+    assert len(names) == sum(counts)
