@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-#: One poll more than fail may have been of use, and it goes on for so many that fail.
+#: After so many polls in a row that were of no use there are no more.
 _MAX_CREDIT: Final = 16
 
 #: Without credit one pass in so many polls, to see whether it is of use by now.

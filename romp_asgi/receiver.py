@@ -74,6 +74,7 @@ class MessageReceiver:
         if not tag and not redelivered:
             return self._outbox.write(self._head, tail)
         if tag and version is STOMP_1_2:
+            # As in `_marked`, without its call: nearly all that are acknowledged.
             again = b"true" if redelivered else b"false"
             head = b"%bredelivered:%b\nack:%d\n" % (self._head, again, tag)
         else:

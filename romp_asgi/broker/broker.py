@@ -198,11 +198,8 @@ class Broker:
         Returns:
             What the sender has to wait for, if anything.
         """
-        name, number, expiry = (
-            destination.name,
-            self.last_number,
-            destination.policy.expiry,
-        )
+        name, expiry = destination.name, destination.policy.expiry
+        number = self.last_number
         messages = []
         for body in bodies:
             message = Message(name, headers, body)
