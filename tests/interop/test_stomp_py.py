@@ -203,6 +203,11 @@ def test_an_error_names_its_receipt(connect: Connect) -> None:
     error = client.listener.errors.get(timeout=5)
     assert error.headers["message"] == "destination unknown"
     assert error.headers["receipt-id"] == "lost"
+    # The server closes now, and stomp.py must not be told to while it does so, too.
+    end = time.monotonic() + 5
+    while client.connection.transport.socket is not None:
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("connect", ["1.1", "1.2"], indirect=True)
