@@ -1,7 +1,8 @@
 """What waits to be written to one client: bounded, and written once a loop pass.
 
 A pass of the loop reads from many clients and collects what each is to get; at its
-end every outbox is flushed once, in one write.
+end every outbox is flushed once, in one write. One that holds a receipt is not made to
+wait for that: see `Session.receive_data`.
 """
 
 import asyncio
@@ -35,9 +36,7 @@ class Flusher:
 
     def _flush(self) -> None:
         outboxes, self._outboxes = self._outboxes, []
-        # A receipt comes after the message that it is for, and who waits for it is
-        # to go on while the subscribers are written to.
-        for outbox in reversed(outboxes):
+        for outbox in outboxes:
             outbox.flush()
         if self.busy_poll is not None:
             self.busy_poll.wrote()

@@ -106,6 +106,7 @@ class Session:
         "_error",
         "_frames",
         "_held",
+        "_is_answered",
         "_is_at_eof",
         "_is_choked",
         "_looked_at",
@@ -161,6 +162,8 @@ class Session:
         self._frames: Iterator[Frame] = iter(())
         self._held: Pending | None = None
         self._is_at_eof = False
+        # Whether what was read brings it a receipt.
+        self._is_answered = False
         # Whether it is not read from until it has taken what waits for it.
         self._is_choked = False
         # While it is held and read from all the same: octets read since, and what was
@@ -186,6 +189,10 @@ class Session:
         elif self._ahead is not None:
             self._read_ahead(len(data))
         outbox = self.transport.outbox
+        if self._is_answered:
+            # It may wait for that, and goes on while its message is written to others.
+            self._is_answered = False
+            outbox.flush()
         if outbox.size > outbox.max_size and outbox.size > outbox.high_water:
             # It asks for receipts and does not take them.
             self._is_choked = True
@@ -664,6 +671,7 @@ class Session:
             receipt_id = frame.receipt()
         if pending is None or pending.done:
             if receipt_id is not None:
+                self._is_answered = True
                 self.transport.outbox.write(self.connection.receipt(receipt_id))
             return
         if self.client.unacked and self.hub.filters is None:

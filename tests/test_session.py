@@ -81,6 +81,10 @@ class Client:
 
     def frames(self) -> list[Frame]:
         self.outbox.flush()
+        return self.flushed()
+
+    def flushed(self) -> list[Frame]:
+        """What it has got before the end of the pass."""
         while frames := self._parser.frames():
             self._frames += frames
         frames, self._frames = self._frames, []
@@ -244,6 +248,19 @@ def test_every_frame_gets_the_receipt_it_asks_for(frame: str) -> None:
     client.frames()
     client.send(f"{frame}receipt:r\n\n^@")
     assert client.frames()[-1].headers == {"receipt-id": "r"}
+
+
+def test_a_receipt_is_written_before_the_end_of_the_pass() -> None:
+    world = World()
+    subscriber, producer = world.client(), world.client()
+    subscriber.send("SUBSCRIBE\ndestination:/queue/a\nid:1\n\n^@")
+    for number in range(3):
+        producer.send(f"SEND\ndestination:/queue/a\nreceipt:{number}\n\n^@")
+        (receipt,) = producer.flushed()
+        assert receipt.headers == {"receipt-id": str(number)}
+    producer.send("SEND\ndestination:/topic/a\n\n^@")
+    assert producer.flushed() == subscriber.flushed() == []
+    assert len(subscriber.frames()) == 3
 
 
 @pytest.mark.parametrize(
