@@ -10,7 +10,12 @@ from typing import Self
 from bench.errors import BenchError
 from bench.job import Done, Go, Job, Shared, Stopwatch
 from bench.scenarios import FixedRate, Flow, Traffic
-from bench.subscriber import AckingSubscriber, StampingSubscriber, Subscriber
+from bench.subscriber import (
+    AckingSubscriber,
+    LargeSubscriber,
+    StampingSubscriber,
+    Subscriber,
+)
 from bench.wire import Client, frame
 
 _READ = 256 * 1024
@@ -73,7 +78,7 @@ class Receiver:
             return StampingSubscriber
         if isinstance(self._scenario, Flow) and self._scenario.prefetch:
             return AckingSubscriber
-        return Subscriber
+        return LargeSubscriber if LargeSubscriber.fits(self._scenario) else Subscriber
 
     def _subscribe(self, client: Client, number: int) -> None:
         endpoint = self._job.endpoint
@@ -112,7 +117,7 @@ class Receiver:
                 watch.check(min(counts), expected)
 
     def _read(self, subscriber: Subscriber) -> None:
-        size = subscriber.socket.recv_into(self._buffer)
+        size = subscriber.read(self._buffer)
         if self._job.endpoint.most_ahead and hasattr(socket, "TCP_QUICKACK"):
             # With so little on the way a peer that leaves Nagle's algorithm on would
             # wait for delayed acknowledgements, 40 ms each.
@@ -120,7 +125,6 @@ class Receiver:
         if not size:
             count = subscriber.count
             raise BenchError(f"closed by the peer after {count:,} messages")
-        subscriber.received(self._buffer, size)
 
     def _receive_surplus(self, subscribers: list[Subscriber]) -> None:
         """Count what should not come: the same message twice, an ERROR."""

@@ -12,6 +12,10 @@ from bench.peer import Peer
 from bench.report import Report, round_line
 from bench.scenarios import SCENARIOS, Scenario
 
+#: How often a round goes through the rows of growth. They are compared with each other,
+#: and a machine that changes its speed within seconds would change that.
+_GROWTH_TURNS = 3
+
 #: What brokers run first that compile what they run often.
 _WARM_UP = ("topic-1-10", "queue-1-1", "ack-1000", "ws-topic-1-10")
 
@@ -66,7 +70,7 @@ class Run:
         self._deadline = None if budget is None else time.monotonic() + budget
 
     def peer(self, kind: type[Peer], scenarios: Sequence[Scenario]) -> None:
-        """Each scenario once, with a peer; by turns where it needs a broker of its own.
+        """Each scenario once, those of growth more often, with a peer.
 
         Those that use its memory or its start come to one that has done nothing before.
         """
@@ -77,8 +81,19 @@ class Run:
         others = [s for s in shared if s not in packed and s not in growth]
         groups = [others, growth, packed, *([s] for s in scenarios if s.alone)]
         for group in groups:
-            while group:
-                group = self._with_one_broker(kind, group)
+            self._through(kind, group)
+        if self._deadline is None:
+            for _ in range(_GROWTH_TURNS - 1):
+                self._through(kind, [s for s in growth if not self._failed(kind, s)])
+
+    def _through(self, kind: type[Peer], scenarios: Sequence[Scenario]) -> None:
+        """With one broker, and another one after each failure."""
+        while scenarios:
+            scenarios = self._with_one_broker(kind, scenarios)
+
+    def _failed(self, kind: type[Peer], scenario: Scenario) -> bool:
+        """Whether there will be no figure whatever comes."""
+        return bool(self._report.result(scenario.name, kind.name).failures)
 
     def _with_one_broker(
         self, kind: type[Peer], scenarios: Sequence[Scenario]

@@ -2,6 +2,7 @@
 
 import re
 import socket
+import sys
 import time
 from contextlib import suppress
 
@@ -15,6 +16,9 @@ _ALL_SAMPLES = 1000  # per process; with many subscribers each has fewer, two at
 _SAMPLE = 4096  # bytes, and two messages at the least
 _FEW = 4  # in a row at equal distances; then all is looked through
 _LAST = 10  # messages from the end where the last one starts
+_LARGE = 65536  # octets of a body of which the kernel may drop the middle
+_HEAD = 4096  # octets of such a message that are looked at first
+_LONGEST_HEAD = 65536
 
 
 class Subscriber:
@@ -51,6 +55,17 @@ class Subscriber:
     def finished(self) -> bool:
         """All is here (what is too much, too)."""
         return self.count >= self.expected
+
+    def read(self, buffer: bytearray) -> int:
+        """Take what the socket has, as much as the buffer holds.
+
+        Returns:
+            How many octets that was; 0 at the end.
+        """
+        size = self.socket.recv_into(buffer)
+        if size:
+            self.received(buffer, size)
+        return size
 
     def received(self, data: bytearray, size: int) -> None:
         """Take the first `size` octets of `data`."""
@@ -129,6 +144,77 @@ def count_ends(data: bytearray, size: int, terminator: bytes) -> int:
         if count < _FEW:
             return total + data.count(terminator, place, size)
     return total
+
+
+class LargeSubscriber(Subscriber):
+    """Looks at where each message begins and ends; the kernel drops the rest.
+
+    To copy large bodies takes as long here as in the broker. Only samples are whole:
+    up to 18 messages over the run, the first and the last among them.
+    """
+
+    def __init__(self, sock: socket.socket, job: Job, expected: int) -> None:
+        super().__init__(sock, job, expected)
+        self._body_size = job.load.body_size
+        self._end = BODY_END + b"\0"
+        self._frame = bytearray()  # what is kept of the one that is coming
+        self._left = 0  # octets of it that are still to come; 0 in its head
+        self._drop = 0  # how many of the next ones are dropped
+
+    @staticmethod
+    def fits(scenario: Traffic) -> bool:
+        """Whether bodies are so large, and this system drops octets of TCP."""
+        return (
+            isinstance(scenario, Flow)
+            and scenario.body_size > _LARGE
+            and not scenario.websocket
+            and not scenario.prefetch
+            and sys.platform == "linux"
+        )
+
+    def read(self, buffer: bytearray) -> int:
+        """Take what the socket has, as much as the buffer holds.
+
+        Returns:
+            How many octets that was; 0 at the end.
+        """
+        if self._drop:
+            most = min(self._drop, len(buffer))
+            # Source: Linux, tcp(7): received and discarded.
+            size = self.socket.recv_into(buffer, most, socket.MSG_TRUNC)
+            self._drop -= size
+            self._left -= size
+            return size
+        size = self.socket.recv_into(buffer, min(self._left or _HEAD, len(buffer)))
+        self._frame += buffer[:size]
+        if self._left:
+            self._left -= size
+            if size and not self._left:
+                self._ended()
+        else:
+            self._look_at_head()
+        return size
+
+    def _look_at_head(self) -> None:
+        frame = self._frame
+        del frame[: len(frame) - len(frame.lstrip(b"\r\n"))]
+        blank = frame.find(b"\n\n")
+        if blank < 0:
+            if len(frame) > _LONGEST_HEAD or b"\0" in frame:
+                raise BenchError(f"no message: {bytes(frame[:300])!r}")
+            return
+        self._left = blank + 2 + self._body_size + 1 - len(frame)
+        if self.count < self._next_sample and self.count + 1 < self.expected:
+            self._drop = self._left - len(self._end)
+
+    def _ended(self) -> None:
+        frame, self._frame = self._frame, bytearray()
+        if not (frame.startswith(b"MESSAGE\n") and frame.endswith(self._end)):
+            raise BenchError(f"no message: {bytes(frame[:300])!r}")
+        if self.count >= self._next_sample or self.count + 1 >= self.expected:
+            self._samples.append(Sample(self.count, frame, whole=True))
+            self._next_sample = self.count + max(1, self._sample_every)
+        self.count += 1
 
 
 class AckingSubscriber(Subscriber):

@@ -6,8 +6,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
@@ -31,6 +33,7 @@ from bench.run import Cores
 from bench.scenarios import SCENARIOS, Flow, Scenario, chosen
 from bench.subscriber import (
     AckingSubscriber,
+    LargeSubscriber,
     StampingSubscriber,
     Subscriber,
     count_ends,
@@ -261,6 +264,68 @@ def test_wrong_messages_are_an_error(
     feed(subscriber, stream(it, spoil(delivered(it.load, 500))), step)
     with pytest.raises(BenchError):
         subscriber.check()
+
+
+def read_large(frames: list[bytes], end: bytes) -> LargeSubscriber:
+    """One that got these frames over TCP, for other sockets drop nothing."""
+    it = job("queue-1-1-256k")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        theirs = socket.create_connection(server.getsockname())
+        ours, _ = server.accept()
+    subscriber = LargeSubscriber(ours, it, 40)
+    buffer = bytearray(100_000)
+    data = b"".join(frame + end for frame in frames)
+
+    def send() -> None:
+        with suppress(ConnectionError):  # when it has been read that something is wrong
+            theirs.sendall(data)
+
+    with ours, theirs:
+        sender = threading.Thread(target=send)
+        sender.start()
+        try:
+            left = len(data)
+            while left:
+                left -= subscriber.read(buffer)
+        finally:
+            ours.shutdown(socket.SHUT_RDWR)
+            sender.join()
+    return subscriber
+
+
+needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="drops no octets")
+
+
+@needs_linux
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_of_large_messages_samples_are_whole(end: bytes) -> None:
+    it = job("queue-1-1-256k")
+    assert LargeSubscriber.fits(flow("queue-1-1-256k"))
+    assert not LargeSubscriber.fits(flow("queue-1-1-1k"))
+    frames = delivered(it.load, 40)
+    subscriber = read_large(frames, end)
+    assert subscriber.finished
+    assert subscriber.check() == 21  # each second one, and the last
+    samples = subscriber._samples
+    assert [sample.before for sample in samples] == [*range(0, 40, 2), 39]
+    assert all(sample.data == frames[sample.before] for sample in samples)
+
+
+@needs_linux
+@pytest.mark.parametrize("spoil", SPOILT)
+def test_wrong_large_messages_are_an_error(spoil: Spoil) -> None:
+    frames = spoil(delivered(job("queue-1-1-256k").load, 40))
+    with pytest.raises(BenchError):
+        read_large(frames, b"").check()
+
+
+@needs_linux
+@pytest.mark.parametrize("cut", [1, 100_000])
+def test_a_large_message_that_is_too_short_is_an_error(cut: int) -> None:
+    frames = delivered(job("queue-1-1-256k").load, 40)
+    frames[5] = frames[5][:200] + frames[5][200 + cut :]
+    with pytest.raises(BenchError, match="no message"):
+        read_large(frames, b"")
 
 
 def test_messages_without_their_own_header_are_an_error(sockets: Sockets) -> None:
@@ -576,6 +641,31 @@ def test_after_a_failure_the_next_scenario_has_a_new_broker(
     assert "topic-1-0          echo          FAILED: 1 of 100 messages" in printed
     # The column is as wide as the other figure, which is the machine's.
     assert re.search(r"^\| topic-1-0 \| deliveries/s \| +loses \|$", printed, re.M)
+
+
+def test_rows_of_growth_are_measured_three_times_in_turn_unless_they_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed = Measure.timed
+    names = []
+
+    def noting(measure: Measure, scenario: Scenario, seconds: float) -> object:
+        names.append(scenario.name)
+        if scenario.name == "connections-10":
+            raise LostError(1, 100)
+        return timed(measure, SCENARIOS["queue-1-1"], seconds)
+
+    monkeypatch.setattr(Measure, "timed", noting)
+    file = tmp_path / "figures.json"
+    options = ["--rounds", "1", "--seconds", "0.05", "--peer", "echo"]
+    options += ["--json", str(file)]
+    for name in ("destinations-1", "destinations-100", "connections-10", "queue-1-1"):
+        options += ["--scenario", name]
+    assert main(options) == 1
+    both = ["destinations-1", "destinations-100"]
+    assert names == ["queue-1-1", *both, "connections-10", *both, *both]
+    row = json.loads(file.read_text())["scenarios"]["destinations-1"]
+    assert len(row["peers"]["echo"]["rounds"]) == 3
 
 
 def test_what_is_not_reached_in_time_is_told(
