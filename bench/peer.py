@@ -24,6 +24,7 @@ LOOPBACK = "127.0.0.1"
 STORE = Path(__file__).parent / ".peers"
 _START_TIMEOUT = 60.0
 _STOP_TIMEOUT = 20.0
+_NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
 _POLL = 0.005  # seconds between tries to connect: how exact a start-up time is
 
 
@@ -155,11 +156,13 @@ class Peer(ABC):
     ) -> None:
         """Start a process on the broker's cores; it dies with the bench if need be."""
         guard = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
+        # An installed package has its bytecode, and so has ours after the first start.
+        inherited = {k: v for k, v in os.environ.items() if k != _NO_BYTECODE}
         self._spawned = time.monotonic()
         with open(self._path / "output", "ab") as output, pinned(self._cores):
             process = psutil.Popen(
                 [*guard, *map(str, command)],
-                env={**os.environ, **(environment or {})},
+                env={**inherited, **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
