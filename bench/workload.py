@@ -18,8 +18,9 @@ from romp_asgi.broker.client import Client
 from romp_asgi.broker.message import Message, Run
 from romp_asgi.broker.policy import Kind, Policy
 from romp_asgi.errors import PeerError
+from romp_asgi.stomp.abridged import AckRun, SendRun
 from romp_asgi.stomp.blocks import Blocks
-from romp_asgi.stomp.frame import AckRun, Frame, Headers, SendRun
+from romp_asgi.stomp.frame import Frame, Headers
 from romp_asgi.stomp.parser import Limits, Parser
 from romp_asgi.stomp.spec import DESTINATION, AckMode
 from romp_asgi.stomp.versions import STOMP_1_2

@@ -34,8 +34,9 @@ from romp_asgi.outbox import Outbox
 from romp_asgi.passage import Passage
 from romp_asgi.receiver import MessageReceiver
 from romp_asgi.stomp import Command, Connection, Frame, spec
+from romp_asgi.stomp.abridged import AckRun, ReceiptSend, SendRun
 from romp_asgi.stomp.connection import State
-from romp_asgi.stomp.frame import AckRun, Headers, ReceiptSend, SendRun
+from romp_asgi.stomp.frame import Headers
 from romp_asgi.stomp.versions import STOMP_1_2
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,6 @@ from typing import Any, Final
 from romp_asgi.stomp.spec import (
     BODY_COMMANDS,
     CONTENT_LENGTH,
-    ID,
     PASSCODE,
     RECEIPT,
     RESERVED_HEADERS,
@@ -78,13 +77,6 @@ class Headers(dict[str, str]):
     target: Any
 
 
-#: To look up a member in its enum takes 0.1 µs each time, in Python 3.11.
-_ACK: Final = Command.ACK
-_SEND: Final = Command.SEND
-
-_NO_HEADERS: Final = Headers()
-
-
 class Frame:
     """A command, headers and a body. Treated as frozen.
 
@@ -119,111 +111,17 @@ class Frame:
     __hash__ = None  # type: ignore[assignment]  # equal by value, and mutable inside
 
     def __repr__(self) -> str:
-        return f"Frame({self.command}, {_shown(self.headers)}, {self.body[:40]!r})"
+        return f"Frame({self.command}, {shown(self.headers)}, {self.body[:40]!r})"
 
     def __str__(self) -> str:
         """For a log: bounded, without the body and without a passcode."""
-        shown = _shown(self.headers).items()
-        headers = " ".join(f"{_printable(k)}:{_printable(v)}" for k, v in shown)
+        pairs = shown(self.headers).items()
+        headers = " ".join(f"{_printable(k)}:{_printable(v)}" for k, v in pairs)
         return f"{self.command} {headers} [{len(self.body)} bytes]"
 
 
-class AckRun(Frame):
-    """Several ACKs in a row that have a number each and nothing else, as one frame.
-
-    Args:
-        tags: the numbers, in order; two at least.
-    """
-
-    __slots__ = ("tags",)
-
-    def __init__(self, tags: list[int]) -> None:
-        super().__init__(_ACK, _NO_HEADERS)
-        self.tags = tags
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, AckRun) and self.tags == other.tags
-
-    __hash__ = None  # as of any frame
-
-    def __repr__(self) -> str:
-        return f"AckRun({self.tags})"
-
-    def __str__(self) -> str:
-        """For a log."""
-        return f"ACK [{len(self.tags)} of them]"
-
-
-class ReceiptSend(Frame):
-    """A SEND with headers that came before, but for the receipt that it asks for.
-
-    Each asks for another one: so it is not among the headers.
-
-    Args:
-        headers: the others.
-        body: the octets of the body.
-        receipt: the receipt.
-    """
-
-    __slots__ = ("_receipt",)
-
-    def __init__(self, headers: Headers, body: bytes, receipt: str) -> None:
-        super().__init__(_SEND, headers, body)
-        self._receipt = receipt
-
-    def receipt(self) -> str | None:
-        """The receipt that it asks for."""
-        return self._receipt
-
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, ReceiptSend)
-            and super().__eq__(other)
-            and self._receipt == other._receipt
-        )
-
-    __hash__ = None  # as of any frame
-
-    def __repr__(self) -> str:
-        headers = _shown(self.headers)
-        return f"ReceiptSend({headers}, {self.body[:40]!r}, {self._receipt!r})"
-
-
-class SendRun(Frame):
-    """SENDs in a row with the same headers and small bodies, as one frame.
-
-    Args:
-        headers: of each.
-        bodies: theirs, in order; one at least.
-    """
-
-    __slots__ = ("bodies",)
-
-    def __init__(self, headers: Headers, bodies: list[bytes]) -> None:
-        super().__init__(_SEND, headers)
-        self.bodies = bodies
-
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, SendRun)
-            and super().__eq__(other)
-            and self.bodies == other.bodies
-        )
-
-    __hash__ = None  # as of any frame
-
-    def __repr__(self) -> str:
-        return f"SendRun({_shown(self.headers)}, {len(self.bodies)} bodies)"
-
-
-def plain_ack(id: str, tag: int) -> Frame:
-    """An ACK of STOMP 1.2 with a number and nothing else; text and value of it."""
-    headers = Headers({ID: id})
-    headers.tag = tag
-    return Frame(_ACK, headers)
-
-
-def _shown(headers: Mapping[str, str]) -> dict[str, str]:
+def shown(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers for a log: bounded, without a passcode."""
     # The name as it was read: STOMP 1.0 may pad it.
     return {
         name[:_SHOWN_OCTETS]: (

@@ -7,22 +7,23 @@ too large is refused before it is held.
 Source: STOMP 1.2 § STOMP Frames, § Body, § Augmented BNF, § Size Limits.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 from romp_asgi.errors import FrameError, HeaderError, LimitExceeded, ProtocolError
-from romp_asgi.stomp.blocks import MAX_BLOCK_SIZE, Blocks
-from romp_asgi.stomp.frame import (
-    AckRun,
-    Frame,
-    Headers,
+from romp_asgi.stomp.abridged import (
+    PLAIN_ACK_SIZE,
+    PLAIN_ACKS,
+    RECEIPT_START,
     ReceiptSend,
-    SendRun,
-    plain_ack,
+    append_acks,
+    append_to_run,
+    without_receipt,
 )
+from romp_asgi.stomp.blocks import MAX_BLOCK_SIZE, Blocks
+from romp_asgi.stomp.frame import Frame, Headers
 from romp_asgi.stomp.spec import (
     BODY_COMMANDS,
     CONNECT_COMMANDS,
@@ -36,25 +37,10 @@ from romp_asgi.stomp.versions import PADDING, STOMP_1_2, Version
 _LF: Final = 10
 _CR: Final = 13
 
-#: ACKs of STOMP 1.2 with a number and nothing else; how they begin and end, and the
-#: most octets that the headers of one have.
-_PLAIN_ACKS: Final = re.compile(rb"(?:ACK\nid:[0-9]{1,18}\n\n\0)++")
-_ACK_START: Final = b"ACK\nid:"
-_ACK_END: Final = b"\n\n\0"
-_BETWEEN_ACKS: Final = _ACK_END + _ACK_START
 _A: Final = ord("A")
-_PLAIN_ACK_SIZE: Final = 25
-
-#: What a SEND that asks for a receipt has, in its own place among known headers.
-_RECEIPT_START: Final = b"\nreceipt:"
 
 #: Pieces up to so many octets are put together as they come.
 _SMALL_PIECE: Final = 4096
-
-#: Bodies of so many octets or fewer, and so many of them, may be a `SendRun`: they all
-#: reach a receiver, with their headers, before anybody looks if it has room.
-_MAX_RUN_BODY: Final = 1024
-_MAX_RUN: Final = 64
 
 #: A body of more octets is put together by itself: as a part of a larger piece it
 #: would be copied once more.
@@ -169,7 +155,7 @@ class Parser:
             self.version is STOMP_1_2
             and Command.ACK.value in self.commands
             and limits.max_headers >= 1
-            and min(limits.max_header_size, limits.max_header_len) >= _PLAIN_ACK_SIZE
+            and min(limits.max_header_size, limits.max_header_len) >= PLAIN_ACK_SIZE
         )
 
     def receive_data(self, data: bytes) -> None:
@@ -299,10 +285,10 @@ class Parser:
             if knows_ack and data[position] == _A:
                 # As frequent as SEND, and never the same again: an ACK with a number
                 # and nothing else needs no more looking at, here and in the session.
-                acks = _PLAIN_ACKS.match(data, position)
+                acks = PLAIN_ACKS.match(data, position)
                 if acks is not None:
                     end = acks.end()
-                    self._take_acks(data, position, end, frames)
+                    append_acks(frames, data, position, end, abridges=abridges)
                     position = end
                     continue
             # A block that came before ends here, if this is one.
@@ -310,7 +296,7 @@ class Parser:
             block = data[position:blank] if blank >= 0 else b""
             known = known_blocks.get(block)
             receipt = None
-            if known is None and abridges and _RECEIPT_START in block:
+            if known is None and abridges and RECEIPT_START in block:
                 known, receipt = self._known_but_for_receipt(block)
                 if blocks is not None:
                     known_blocks = blocks.known  # others, perhaps
@@ -362,7 +348,7 @@ class Parser:
                 frames.append(ReceiptSend(headers, data[body:end], receipt))
                 continue
             if known is not None and known.joins and abridges:
-                _append_to_run(frames, known, data[body:end])
+                append_to_run(frames, known, data[body:end])
                 continue
             frames.append(Frame(command, headers, data[body:end]))
             if command is _SEND:
@@ -374,19 +360,6 @@ class Parser:
             elif command is _CONNECT or command is _STOMP:
                 return position
 
-    def _take_acks(
-        self, data: bytes, position: int, end: int, frames: list[Frame]
-    ) -> None:
-        """Append the plain ACKs that are all of ``data[position:end]``."""
-        start, stop = position + len(_ACK_START), end - len(_ACK_END)
-        numbers = data[start:stop].split(_BETWEEN_ACKS)
-        tags = list(map(int, numbers))
-        if self._abridges and len(tags) > 1:
-            frames.append(AckRun(tags))
-        else:
-            for number, tag in zip(numbers, tags, strict=True):
-                frames.append(plain_ack(number.decode(), tag))
-
     def _known_but_for_receipt(self, block: bytes) -> tuple[Headers | None, str | None]:
         """The headers of a block that came before with another receipt, and this one.
 
@@ -394,7 +367,7 @@ class Parser:
             None, twice, if there are none, or if it has to be parsed to tell.
         """
         limits, size = self.limits, len(block)
-        parts = _without_receipt(block)
+        parts = without_receipt(block)
         if (
             parts is None
             or self._blocks is None
@@ -441,7 +414,7 @@ class Parser:
     def _offer(self, blocks: Blocks, block: bytes, headers: Headers) -> None:
         """Remember the block of a SEND, but for its receipt, if it has come before."""
         has_receipt = self._abridges and RECEIPT in headers
-        parts = _without_receipt(block) if has_receipt else None
+        parts = without_receipt(block) if has_receipt else None
         if parts is None:
             blocks.offer(block, headers)
             return
@@ -671,49 +644,11 @@ def _about(
     return error
 
 
-def _append_to_run(frames: list[Frame], headers: Headers, body: bytes) -> None:
-    """Append a SEND, to the `SendRun` at the end of the frames if it belongs there."""
-    if len(body) > _MAX_RUN_BODY:
-        frames.append(Frame(_SEND, headers, body))
-        return
-    last = frames[-1] if frames else None
-    if (
-        isinstance(last, SendRun)
-        and last.headers is headers
-        and len(last.bodies) < _MAX_RUN
-    ):
-        last.bodies.append(body)
-    else:
-        frames.append(SendRun(headers, [body]))
-
-
 def _no_nul(command: Command, length: int) -> FrameError:
     return FrameError(
         f"The body of {command} does not end with a NUL after the {length} octets of "
         "its content-length."
     )
-
-
-def _without_receipt(block: bytes) -> tuple[bytes, str] | None:
-    """A header block without the line of its receipt, and the receipt.
-
-    Returns:
-        None if the value has to be looked at more closely.
-    """
-    start = block.find(_RECEIPT_START)
-    if start < 0:
-        return None
-    value_start = start + len(_RECEIPT_START)
-    end = block.find(b"\n", value_start)
-    if end < 0:
-        end = len(block)
-    value = block[value_start:end]
-    if b"\\" in value or b"\r" in value or b"\0" in value:
-        return None
-    try:
-        return block[:start] + block[end:], value.decode()
-    except UnicodeDecodeError:
-        return None
 
 
 def _shown(command: Command, line: bytes) -> str:

@@ -4,7 +4,8 @@ import pytest
 
 from romp_asgi.errors import FrameError, LimitExceeded, ProtocolError
 from romp_asgi.stomp import VERSIONS, BlockCache, Command, Frame, Limits, Parser
-from romp_asgi.stomp.frame import AckRun, Headers, ReceiptSend, SendRun
+from romp_asgi.stomp.abridged import AckRun, ReceiptSend, SendRun
+from romp_asgi.stomp.frame import Headers
 from romp_asgi.stomp.versions import STOMP_1_0, STOMP_1_1, STOMP_1_2, Version
 from tests.stomp.wire import ALL_COMMANDS, NO_LIMITS, feed, octets, parser, wire
 
