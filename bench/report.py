@@ -135,15 +135,27 @@ class Report:
 
     @property
     def rounds(self) -> str:
-        """How many rounds there were of what was measured: fewer of what came last."""
+        """How many rounds there were of what was measured: fewer of what came last.
+
+        Without those of growth, which have more.
+        """
         counts = {
             len(result.rounds) + len(result.failures)
-            for row in self.results.values()
-            for result in row.values()
-            if not result.absent
+            for scenario in self.scenarios
+            for result in self.results[scenario.name].values()
+            if not result.absent and scenario.family != "growth"
         }
         few, many = min(counts, default=0), max(counts, default=0)
         return f"{many}" if few == many else f"{few} to {many}"
+
+    def measured(self, scenarios: Sequence[Scenario], peer: str) -> list[Scenario]:
+        """Those of some scenarios that a peer has a figure of."""
+        results = ((s, self.results[s.name].get(peer)) for s in scenarios)
+        return [
+            s
+            for s, result in results
+            if result and result.rounds and not result.failures
+        ]
 
     def result(self, scenario: str, peer: str) -> Result:
         """Where the figures of this scenario and peer go."""

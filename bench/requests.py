@@ -13,7 +13,7 @@ from bench.wire import Client, frame
 
 _READ = 64 * 1024
 _REPLIES = "-replies-"
-_PASSES = 64  # between two looks at the clock's limits
+_PASSES = 64  # between two looks at the time
 
 
 class Responder:

@@ -84,16 +84,12 @@ class Run:
             self._through(kind, group)
         if self._deadline is None:
             for _ in range(_GROWTH_TURNS - 1):
-                self._through(kind, [s for s in growth if not self._failed(kind, s)])
+                self._through(kind, self._report.measured(growth, kind.name))
 
     def _through(self, kind: type[Peer], scenarios: Sequence[Scenario]) -> None:
         """With one broker, and another one after each failure."""
         while scenarios:
             scenarios = self._with_one_broker(kind, scenarios)
-
-    def _failed(self, kind: type[Peer], scenario: Scenario) -> bool:
-        """Whether there will be no figure whatever comes."""
-        return bool(self._report.result(scenario.name, kind.name).failures)
 
     def _with_one_broker(
         self, kind: type[Peer], scenarios: Sequence[Scenario]

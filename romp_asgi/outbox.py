@@ -1,8 +1,8 @@
 """What waits to be written to one client: bounded, and written once a loop pass.
 
 A pass of the loop reads from many clients and collects what each is to get; at its
-end every outbox is flushed once, in one write. One that holds a receipt is not made to
-wait for that: see `Session.receive_data`.
+end every outbox is flushed once, in one write. A receipt need not wait for that: see
+`Session.receive_data`.
 """
 
 import asyncio

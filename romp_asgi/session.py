@@ -163,7 +163,7 @@ class Session:
         self._frames: Iterator[Frame] = iter(())
         self._held: Pending | None = None
         self._is_at_eof = False
-        # Whether what was read brings it a receipt.
+        # Whether what is being processed of its last read has brought a receipt.
         self._is_answered = False
         # Whether it is not read from until it has taken what waits for it.
         self._is_choked = False
@@ -184,6 +184,7 @@ class Session:
     def receive_data(self, data: bytes, now: float) -> None:
         """Take octets from the client, and do what they say."""
         self._now = now
+        self._is_answered = False
         self.connection.receive_data(data, now)
         if self._held is None:
             self._process()
@@ -192,7 +193,6 @@ class Session:
         outbox = self.transport.outbox
         if self._is_answered:
             # It may wait for that, and goes on while its message is written to others.
-            self._is_answered = False
             outbox.flush()
         if outbox.size > outbox.max_size and outbox.size > outbox.high_water:
             # It asks for receipts and does not take them.
