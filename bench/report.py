@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
@@ -116,6 +117,7 @@ class Report:
         self.seconds = seconds
         self.versions: dict[str, str] = {}
         self.broken: list[str] = []  # peers that did not start
+        self.ended: Counter[str] = Counter()  # rounds of each peer
         self.scenarios = scenarios
         self.results: dict[str, dict[str, Result]] = {
             scenario.name: {} for scenario in scenarios
@@ -135,16 +137,8 @@ class Report:
 
     @property
     def rounds(self) -> str:
-        """How many rounds there were of what was measured: fewer of what came last.
-
-        Without those of growth, which have more.
-        """
-        counts = {
-            len(result.rounds) + len(result.failures)
-            for scenario in self.scenarios
-            for result in self.results[scenario.name].values()
-            if not result.absent and scenario.family != "growth"
-        }
+        """How many rounds there were: fewer of the peers that came last."""
+        counts = self.ended.values()
         few, many = min(counts, default=0), max(counts, default=0)
         return f"{many}" if few == many else f"{few} to {many}"
 

@@ -13,7 +13,6 @@ from bench.wire import Client, frame
 
 _READ = 64 * 1024
 _REPLIES = "-replies-"
-_PASSES = 64  # between two looks at the time
 
 
 class Responder:
@@ -101,14 +100,13 @@ class Asker:
         now = time.monotonic()
         if not data:
             raise BenchError(f"closed by the peer after {len(self.times):,} replies")
-        reply = data
-        if self._rest:
-            reply, self._rest = self._rest + data, b""
+        reply = self._rest + data
         if b"\0" not in data:
             self._rest = reply
             return False
+        self._rest = b""
         # Some brokers end a frame with a line feed.
-        is_whole = reply.endswith(self._end) or reply.rstrip(b"\n").endswith(self._end)
+        is_whole = reply.rstrip(b"\n").endswith(self._end)
         if not is_whole or self._destination not in reply:
             raise BenchError(f"another reply: {reply[:300]!r}")
         self.times.append(now - self._asked)
@@ -152,10 +150,9 @@ class Requester:
                 asker.times.clear()
                 selector.register(asker.socket, selectors.EVENT_READ, asker)
                 asker.ask()
-            arrived = passes = 0
+            arrived = 0
             while arrived < each * len(self._askers):
-                events = selector.select(1.0)
-                for key, _ in events:
+                for key, _ in selector.select(1.0):
                     asker = key.data
                     if not asker.receive():
                         continue
@@ -164,9 +161,7 @@ class Requester:
                         asker.ask()
                     else:
                         selector.unregister(asker.socket)
-                passes += 1
-                if not events or not passes % _PASSES:
-                    watch.check_progress(arrived, arrived + 1, go.count)
+                watch.check_progress(arrived, arrived + 1, go.count)
         times = [time for asker in self._askers for time in asker.times]
         return watch.done(times=times, checked=len(times))
 

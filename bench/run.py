@@ -85,6 +85,7 @@ class Run:
         if self._deadline is None:
             for _ in range(_GROWTH_TURNS - 1):
                 self._through(kind, self._report.measured(growth, kind.name))
+        self._report.ended[kind.name] += 1
 
     def _through(self, kind: type[Peer], scenarios: Sequence[Scenario]) -> None:
         """With one broker, and another one after each failure."""

@@ -150,8 +150,8 @@ def count_ends(data: bytearray, size: int, terminator: bytes) -> int:
 class LargeSubscriber(Subscriber):
     """Looks at where each message begins and ends; the kernel drops the rest.
 
-    To copy large bodies takes as long here as in the broker. Only samples are whole:
-    up to 17 messages over the run, the first and the last among them.
+    Else the load would copy as much as a broker does. Only samples are whole: up to 17
+    messages over the run, the first and the last among them.
     """
 
     def __init__(self, sock: socket.socket, job: Job, expected: int) -> None:
@@ -204,7 +204,7 @@ class LargeSubscriber(Subscriber):
             How many messages were compared.
         """
         if self._frame:
-            raise BenchError(f"the begin of one more: {bytes(self._frame[:300])!r}")
+            raise BenchError(f"the beginning of one more: {bytes(self._frame[:300])!r}")
         return super().check()
 
     def _look_at_head(self) -> None:
@@ -217,17 +217,21 @@ class LargeSubscriber(Subscriber):
         if blank < 0:
             return
         self._left = blank + 2 + self._body_size + 1 - len(frame)
-        if self.count < self._next_sample and self.count + 1 < self.expected:
+        if not self._is_sample():
             self._drop = self._left - len(self._end)
 
     def _ended(self) -> None:
         frame, self._frame = self._frame, bytearray()
         if not frame.endswith(self._end):
             raise BenchError(f"no message: {bytes(frame[:300])!r}")
-        if self.count >= self._next_sample or self.count + 1 >= self.expected:
+        if self._is_sample():
             self._samples.append(Sample(self.count, frame, whole=True))
             self._next_sample = self.count + self._sample_every
         self.count += 1
+
+    def _is_sample(self) -> bool:
+        """Whether the message that is coming is kept whole."""
+        return self.count >= self._next_sample or self.count + 1 >= self.expected
 
 
 class AckingSubscriber(Subscriber):

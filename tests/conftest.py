@@ -1,10 +1,6 @@
-"""Async tests run on asyncio; Hypothesis keeps no time, on a machine that is busy."""
+"""Async tests run on asyncio."""
 
 import pytest
-from hypothesis import settings
-
-settings.register_profile("romp-asgi", deadline=None)
-settings.load_profile("romp-asgi")
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from romp_asgi import session
+from tests.marks import is_compiled
 
 SECONDS = 15.0
 
@@ -37,8 +37,7 @@ def free_port() -> int:
 
 _given: set[int] = set()
 # Source and machine code may be tested at the same time.
-_is_compiled = not (session.__file__ or "").endswith(".py")
-_first_port = 20000 + 6000 * _is_compiled + os.getpid() % 4000
+_first_port = 20000 + 6000 * is_compiled + os.getpid() % 4000
 
 
 @dataclass

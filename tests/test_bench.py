@@ -675,7 +675,8 @@ def test_rows_of_growth_are_measured_three_times_in_turn_unless_they_fail(
     monkeypatch.setattr(Measure, "timed", noting)
     file = tmp_path / "figures.json"
     options = ["--rounds", "1", "--seconds", "0.05", "--peer", "echo"]
-    options += ["--json", str(file)]
+    page = tmp_path / "RESULTS.md"
+    options += ["--json", str(file), "--results", str(page)]
     for name in ("destinations-1", "destinations-100", "connections-10", "queue-1-1"):
         options += ["--scenario", name]
     assert main(options) == 1
@@ -683,6 +684,7 @@ def test_rows_of_growth_are_measured_three_times_in_turn_unless_they_fail(
     assert names == ["queue-1-1", *both, "connections-10", *both, *both]
     row = json.loads(file.read_text())["scenarios"]["destinations-1"]
     assert len(row["peers"]["echo"]["rounds"]) == 3
+    assert "- rounds: 1, each of about" in page.read_text()
 
 
 def test_what_is_not_reached_in_time_is_told(

@@ -147,13 +147,14 @@ def test_the_page_has_a_table_a_family_and_a_picture_a_scenario(tmp_path: Path) 
     add(it, "queue-1-1", "romp", 1000)
     add(it, "queue-1-1", "coilmq", 10)
     it.result("request-1", "romp").failures.append("refused")
+    it.ended.update(romp=2, coilmq=1)
     pictures = tmp_path / "results"
     pictures.mkdir()
     (pictures / "of-a-scenario-that-was.svg").write_text("old")
     write_results(it, tmp_path / "RESULTS.md")
     page = (tmp_path / "RESULTS.md").read_text()
     for line in (
-        "- rounds: 1, each of about 3 s",
+        "- rounds: 1 to 2, each of about 3 s",
         "## Queues",
         "- `queue-1-1` (`100b_1a_1queue_1`): 1 to 1, `ack:auto`",
         "| queue-1-1 | deliveries/s | 1,000 |     10 |           100 |",

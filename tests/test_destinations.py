@@ -298,7 +298,7 @@ async def test_what_expires_is_swept_within_a_second() -> None:
         sent = time.monotonic()
         await b.sends("q", "late", colour="blue")
         frame = await a.frame()
-        assert time.monotonic() - sent < 2.5  # on a busy machine
+        assert time.monotonic() - sent < 2
         assert frame.body == b"late"
         assert frame.headers["destination"] == "DLQ"
         assert frame.headers["original-destination"] == "q"
