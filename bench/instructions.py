@@ -20,6 +20,8 @@ from bench.workload import MESSAGES_PER_ROUND
 
 ROOT = Path(__file__).parent.parent
 BASELINES = ROOT / "bench" / "instructions.json"
+_MICRO = re.compile(r"(?<=\d\.\d{2})\.\d+")
+
 #: How far a count may be from its baseline: a run differs from the next by far less.
 TOLERANCE = 0.03
 
@@ -57,6 +59,12 @@ def baselines() -> dict[str, float]:
     return found
 
 
+def baseline(name: str) -> float | None:
+    """The baseline of this very Python, or else that of its minor version."""
+    found = baselines()
+    return found.get(name) or found.get(_MICRO.sub("", name, count=1))
+
+
 def count_and_print(trees: Iterable[Path], *, update: bool) -> None:
     """Count, and compare with the baselines, or make them the baselines.
 
@@ -65,7 +73,7 @@ def count_and_print(trees: Iterable[Path], *, update: bool) -> None:
     """
     for tree in trees:
         name, counted = count(tree)
-        before = baselines().get(name)
+        before = baseline(name)
         print(f"{name}: {counted:,.0f} instructions a message", end="")
         print(f", {counted / before - 1:+.1%} to the baseline" if before else "")
         if update:
@@ -77,8 +85,8 @@ def _interpreter() -> str:
     """Which Python; with profile-guided optimization it runs other instructions."""
     built = str(sysconfig.get_config_var("CONFIG_ARGS") or "")
     optimized = "-pgo" if "--enable-optimizations" in built else ""
-    major, minor = sys.version_info[:2]
-    return f"{sys.implementation.name}-{major}.{minor}{optimized}"
+    major, minor, micro = sys.version_info[:3]
+    return f"{sys.implementation.name}-{major}.{minor}.{micro}{optimized}"
 
 
 def _counted(tree: Path, rounds: int) -> tuple[str, int]:

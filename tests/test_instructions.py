@@ -17,7 +17,7 @@ def test_a_message_takes_no_more_instructions_than_it_did() -> None:
         assert not os.environ.get("ROMP_NOTHING_SKIPPED"), "there is no valgrind here"
         pytest.skip("there is no valgrind here")
     name, counted = instructions.count()
-    before = instructions.baselines().get(name)
+    before = instructions.baseline(name)
     if before is None:
         pytest.skip(f"there is no baseline for {name}")
     assert counted == pytest.approx(before, rel=instructions.TOLERANCE), (
@@ -50,6 +50,16 @@ def test_counts_are_printed_and_become_the_baseline(
         "cpython-3.0-pure": 3,
         "cpython-9-pure": 1100,
     }
+
+
+def test_a_python_without_a_baseline_has_that_of_its_minor_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "instructions.json"
+    file.write_text('{"cpython-3.11-pure": 3, "cpython-3.11.2-pure": 2}\n')
+    monkeypatch.setattr(instructions, "BASELINES", file)
+    names = [f"cpython-{version}-pure" for version in ("3.11.2", "3.11.7", "3.12.1")]
+    assert [instructions.baseline(name) for name in names] == [2, 3, None]
 
 
 def test_without_valgrind_it_is_told(
