@@ -36,8 +36,8 @@ _PREFIXES = re.compile(rf"(?:convert_string_expressions:|{_HYPHENATED_PREFIX})*"
 
 _BLANKS = re.compile(r"[ \t\r\n\f]*")
 
-# Everything is possessive: a text is looked at once, whatever it is. But not the group of
-# a name, after which nothing follows: before Python 3.11.5 it takes a part of one more.
+# Everything is possessive: a text is looked at once, whatever it is. But not the group
+# of a name, after which nothing follows: in Python 3.11.2 it takes a part of one more.
 _TOKEN: Final = r"""
     (?P<name> {name} )
   | (?P<number> (?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)? )
@@ -45,9 +45,7 @@ _TOKEN: Final = r"""
   | (?P<quoted> "(?:[^"]|"")++" )
   | (?P<symbol> <>|<=|>=|[=<>+\-*/(),] )
 """
-_PLAIN = re.compile(
-    _TOKEN.format(name=r"(?!\d)[\w$]++(?:-(?!\d)[\w$]++)*"), re.VERBOSE
-)
+_PLAIN = re.compile(_TOKEN.format(name=r"(?!\d)[\w$]++(?:-(?!\d)[\w$]++)*"), re.VERBOSE)
 _HYPHENATED = re.compile(_TOKEN.format(name=r"(?!\d)[\w$][\w$-]*+"), re.VERBOSE)
 
 

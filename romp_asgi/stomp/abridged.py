@@ -11,7 +11,7 @@ from romp_asgi.stomp.frame import Frame, Headers, shown
 from romp_asgi.stomp.spec import ID, Command
 
 #: ACKs of STOMP 1.2 with a number and nothing else; how they begin and end. The group
-#: is not possessive: before Python 3.11.5 that takes a part of one more.
+#: is not possessive: in Python 3.11.2 that takes a part of one more.
 PLAIN_ACKS: Final = re.compile(rb"(?:ACK\nid:[0-9]{1,18}\n\n\0)+")
 _ACK_START: Final = b"ACK\nid:"
 _ACK_END: Final = b"\n\n\0"
