@@ -45,6 +45,7 @@ class Job:
                 scenario.body_size,
                 scenario.publishers,
                 scenario.varied,
+                scenario.unlike,
                 scenario.receipts,
             )
         return Load(self.destinations, 100)

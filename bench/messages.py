@@ -26,6 +26,7 @@ _SMALLEST_BODY = _HEAD_OF_BODY + len(BODY_END)
 _LONGEST_PERIOD = 4096
 _BLOB = 4 * 1024 * 1024  # bytes, about; large bodies get a shorter period
 _MESSAGE = re.compile(rb"MESSAGE\n[^\0]*\0")
+_OWN_HEADER = re.compile(rb"\n(?:number:|id-)(\d+)(?::x)?\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Load:
             round, which is how often the numbers have started again, and its number.
             Without it the headers of all are the same, as those of a client with one
             kind of message are.
+        unlike: The same, but they are in the header's name: no two messages have the
+            same headers, but for their values.
         receipts: Each asks for a receipt, which is called by round and number.
     """
 
@@ -48,6 +51,7 @@ class Load:
     body_size: int
     publishers: int = 1
     varied: bool = False
+    unlike: bool = False
     receipts: bool = False
 
     def __post_init__(self) -> None:
@@ -115,8 +119,9 @@ class Load:
         destination = self.destination(publisher, index)
         if b"\ndestination:%b\n" % destination.encode() not in lines:
             raise BenchError(f"no MESSAGE of {destination}: {message[:300]!r}")
-        own = re.search(rb"\nnumber:(\d+)\n", lines)
-        if self.varied and not (own and own[1].endswith(self._number(index))):
+        own = _OWN_HEADER.search(lines)
+        has_own = self.varied or self.unlike
+        if has_own and not (own and own[1].endswith(self._number(index))):
             raise BenchError(f"not its own header: {message[:300]!r}")
         return publisher, index
 
@@ -128,7 +133,11 @@ class Load:
         return round_digits(index // self.period) + self._number(index)
 
     def _own_headers(self, index: int) -> bytes:
-        number = b"number:%b\n" % self.name(index) if self.varied else b""
+        number = b""
+        if self.varied:
+            number = b"number:%b\n" % self.name(index)
+        elif self.unlike:
+            number = b"id-%b:x\n" % self.name(index)
         receipt = b"receipt:%b\n" % self.name(index) if self.receipts else b""
         return number + receipt
 

@@ -16,7 +16,7 @@ _BATCH = 16 * 1024  # bytes per send, about
 _NAP = 0.0002  # while the window is closed
 _ALL_IS_SENT = "all-is-sent"
 _RECEIPT = b"RECEIPT\n"
-_NAME = re.compile(rb"\n(?:number|receipt):(?=\d)")
+_NAME = re.compile(rb"\n(?:number:|id-|receipt:)(?=\d)")
 _PR_SET_TIMERSLACK = 29
 _HEAD_START = 0.05  # seconds between the order to go and the first message by the clock
 

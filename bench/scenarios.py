@@ -88,7 +88,8 @@ class Flow(Traffic):
     Attributes:
         prefetch: The `prefetch-count` of a client-individual subscription; without it
             the subscription is `ack:auto`.
-        varied: Each message has a header that no other has.
+        varied: Each message has a header with a value that no other has.
+        unlike: Each message has a header with a name that no other has.
         receipts: Each SEND asks for a receipt, which is awaited before the next.
         websocket: The subscribers come through WebSocket; without any, the publisher.
         packed: The broker may put several STOMP frames into a WebSocket message.
@@ -98,6 +99,7 @@ class Flow(Traffic):
 
     prefetch: int | None = None
     varied: bool = False
+    unlike: bool = False
     receipts: bool = False
     websocket: bool = False
     packed: bool = False
@@ -112,7 +114,8 @@ class Flow(Traffic):
     @property
     def vocabulary(self) -> str:
         """The name in the public vocabulary; empty if it has none."""
-        if self.prefetch or self.varied or self.websocket or self.bystanders:
+        has_own_header = self.varied or self.unlike
+        if self.prefetch or has_own_header or self.websocket or self.bystanders:
             return ""
         size = f"{self.body_size}b"
         if self.body_size >= 1024:
@@ -251,8 +254,15 @@ _ALL: tuple[Scenario, ...] = (
         name="queue-1-1-varied",
         family="queue",
         kind="queue",
-        varied=True,  # a broker that remembers header blocks gains nothing here
-        about="the same, each message with a header of its own",
+        varied=True,  # a broker that remembers whole header blocks gains nothing
+        about="the same, each message with a header that has a value of its own",
+    ),
+    Flow(
+        name="queue-1-1-unlike",
+        family="queue",
+        kind="queue",
+        unlike=True,  # a broker that remembers anything of headers gains nothing
+        about="the same, each message with a header that has a name of its own",
     ),
     Flow(
         name="queue-10x1-1",

@@ -556,12 +556,16 @@ class Session:
             return None
         if (
             type(headers) is Headers
-            and headers.is_known
+            and (headers.is_known or headers.template is not None)
             and transaction is None
             and spec.RECEIPT not in headers
         ):
-            headers.target = target = broker.destinations.get(destination)
-            headers.joins = target is not None and target.joins
+            target = broker.destinations.get(destination)
+            if headers.template is not None:
+                headers.template.target = target
+            if headers.is_known:
+                headers.target = target
+                headers.joins = target is not None and target.joins
         return pending
 
     def command(self, frame: Frame) -> None:

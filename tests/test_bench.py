@@ -42,6 +42,8 @@ from bench.wire import Client, Endpoint, websocket_frame, websocket_payloads
 
 NOWHERE = Endpoint(("127.0.0.1", 0), ("127.0.0.1", 0))
 
+_OWN_NAME = re.compile(rb"\n(?:number:|id-|receipt:)(\d+)(?::x)?\n")
+
 Sockets: TypeAlias = tuple[socket.socket, socket.socket]
 Spoil: TypeAlias = Callable[[list[bytes]], list[bytes]]
 
@@ -151,17 +153,24 @@ def test_a_close_or_a_split_message_is_an_error(data: bytes, reason: str) -> Non
 # The messages
 
 
-@pytest.mark.parametrize("varied", [True, False])
-def test_all_frames_of_a_load_have_one_size_and_a_number(varied: bool) -> None:
-    load = Load(("/queue/a",), 100, varied=varied)
+@pytest.mark.parametrize(
+    ("varied", "unlike"), [(True, False), (False, True), (False, False)]
+)
+def test_all_frames_of_a_load_have_one_size_and_a_number(
+    varied: bool, unlike: bool
+) -> None:
+    load = Load(("/queue/a",), 100, varied=varied, unlike=unlike)
     frames = load.sends()
     assert len(frames) == load.period == len(set(frames))
     assert len({len(frame) for frame in frames}) == 1
     assert frames[7].endswith(b"\n\n0000000700" + b"x" * 82 + b"~}|{@^%&\0")
     assert (b"\nnumber:00000000000007\n" in frames[7]) is varied
+    assert (b"\nid-00000000000007:x\n" in frames[7]) is unlike
 
 
-@pytest.mark.parametrize("name", ["queue-1-1-varied", "queue-1-1-receipt"])
+@pytest.mark.parametrize(
+    "name", ["queue-1-1-varied", "queue-1-1-unlike", "queue-1-1-receipt"]
+)
 def test_no_two_messages_have_the_same_headers(name: str) -> None:
     """However often the numbers start again."""
     it = job(name)
@@ -171,7 +180,7 @@ def test_no_two_messages_have_the_same_headers(name: str) -> None:
     heads = [frame.partition(b"\n\n")[0] for frame in octets.split(b"\0")[:-1]]
     assert len(set(heads)) == len(heads) == frames.sent
     for index in (0, 7, it.load.period, frames.sent - 1):
-        assert b":" + it.load.name(index) in heads[index]
+        assert re.search(b"[:-]" + it.load.name(index), heads[index])
 
 
 def test_publishers_share_out_destinations_and_say_who_they_are() -> None:
@@ -195,7 +204,13 @@ def test_a_load_of_large_bodies_stays_small() -> None:
 @pytest.mark.parametrize("step", [1, 2, 7, 1000, 100_000])
 @pytest.mark.parametrize(
     "name",
-    ["queue-1-1", "queue-1-1-varied", "ws-topic-1-50", "queue-1-1-1k"],
+    [
+        "queue-1-1",
+        "queue-1-1-varied",
+        "queue-1-1-unlike",
+        "ws-topic-1-50",
+        "queue-1-1-1k",
+    ],
 )
 def test_good_messages_are_counted_and_checked(
     name: str, step: int, sockets: Sockets
@@ -345,9 +360,12 @@ def test_a_large_message_that_is_too_short_is_an_error(cut: int) -> None:
         read_large(frames, b"")
 
 
-def test_messages_without_their_own_header_are_an_error(sockets: Sockets) -> None:
-    it = job("queue-1-1-varied")
-    frames = [f.replace(b"number:", b"n:", 1) for f in delivered(it.load, 100)]
+@pytest.mark.parametrize("name", ["queue-1-1-varied", "queue-1-1-unlike"])
+def test_messages_without_their_own_header_are_an_error(
+    name: str, sockets: Sockets
+) -> None:
+    it = job(name)
+    frames = [re.sub(b"\n(number:|id-)", b"\nn:", f) for f in delivered(it.load, 100)]
     subscriber = Subscriber(sockets[0], it, 100)
     feed(subscriber, stream(it, frames), 1000)
     with pytest.raises(BenchError, match="not its own header"):
@@ -744,7 +762,9 @@ def test_a_client_that_waits_in_the_kernel_gives_up_there() -> None:
             client.receive_frame()
 
 
-@pytest.mark.parametrize("name", ["queue-1-1-varied", "queue-1-1-receipt"])
+@pytest.mark.parametrize(
+    "name", ["queue-1-1-varied", "queue-1-1-unlike", "queue-1-1-receipt"]
+)
 def test_no_name_comes_again_in_another_run(name: str) -> None:
     it = job(name)
     frames, names = Frames(it, 0, websocket=False), set()
@@ -752,7 +772,7 @@ def test_no_name_comes_again_in_another_run(name: str) -> None:
     for count in counts:
         frames.start_run()
         for index in range(count):
-            (found,) = re.findall(rb"\n(?:number|receipt):(\d+)\n", frames.take(1))
+            (found,) = _OWN_NAME.findall(frames.take(1))
             assert found == it.load.name(frames.first + index)
             names.add(found)
     assert len(names) == sum(counts)

@@ -3,6 +3,7 @@
 import pytest
 
 from romp_asgi.errors import DestinationBlocked
+from romp_asgi.stomp.frame import Headers
 from tests.test_session import Client, World, bodies
 
 QUEUE = {"type": "queue"}
@@ -197,3 +198,69 @@ def test_a_version_reads_what_another_has_made_known_by_its_own_rules(
     client.send(send("/topic/a", "x", "a:\\n"))
     value = "\\n" if version == "1.0" else "\n"
     assert reader.frame().headers["a"] == value
+
+
+def varied(name: str, numbers: range, *headers: str) -> str:
+    """SENDs that have a number each, enough of them to be found out."""
+    texts = [send(name, str(n), f"number:{n}", *headers) for n in numbers]
+    return "".join(texts)
+
+
+@pytest.mark.parametrize("kind", ["queue", "topic"])
+@pytest.mark.parametrize("version", ["1.0", "1.1", "1.2"])
+def test_each_message_has_what_its_own_send_had(kind: str, version: str) -> None:
+    world = World()
+    client, reader = world.client(), world.client(version=version)
+    subscribe(reader, f"/{kind}/a")
+    for start in range(0, 400, 100):
+        numbers = range(start, start + 100)
+        client.send(varied(f"/{kind}/a", numbers, "a:b"))
+        frames = reader.frames()
+        assert [frame.body.decode() for frame in frames] == list(map(str, numbers))
+        for number, frame in zip(numbers, frames, strict=True):
+            own = {k: v for k, v in frame.headers.items() if k in {"number", "a"}}
+            assert own == {"number": str(number), "a": "b"}
+    blocks = world.hub.blocks.of(client.session.connection.version, world.hub.limits)
+    assert blocks is not None
+    templates = [h for h in blocks.known.values() if type(h) is not Headers]
+    assert [template.target for template in templates] == [
+        world.hub.broker.destinations[f"/{kind}/a"]
+    ]
+
+
+def test_selectors_are_asked_of_each_messages_own_value() -> None:
+    world = World()
+    client, reader = world.client(), world.client()
+    reader.ask(
+        "SUBSCRIBE\nid:0\ndestination:/topic/a\nselector:number >= 190\nreceipt:s\n\n^@"
+    )
+    client.send(varied("/topic/a", range(200)))
+    assert bodies(reader) == [str(n).encode() for n in range(190, 200)]
+
+
+def test_sends_with_a_number_each_to_a_destination_that_is_made_again() -> None:
+    world = World(destinations={"/queue/*": QUEUE})
+    client, reader = world.client(), world.client()
+    subscribe(reader, "/queue/new")
+    client.send(varied("/queue/new", range(100)))
+    assert len(reader.frames()) == 100
+    reader.send("UNSUBSCRIBE\nid:/queue/new\n\n^@")
+    world.hub.broker.expire(world.now)
+    assert "/queue/new" not in world.hub.broker.destinations
+    client.send(varied("/queue/new", range(100, 110)))
+    assert len(world.hub.broker.destinations["/queue/new"]) == 10
+
+
+def test_few_values_of_a_header_end_as_known_as_if_there_were_one() -> None:
+    world = World()
+    client, reader = world.client(), world.client()
+    subscribe(reader, "/topic/a")
+    client.send(varied("/topic/a", range(200)))
+    for _ in range(4):
+        client.send(varied("/topic/a", range(3)) * 2)
+    assert [body.decode() for body in bodies(reader)[200:]] == ["0", "1", "2"] * 8
+    blocks = world.hub.blocks.of(client.session.connection.version, world.hub.limits)
+    assert blocks is not None
+    for number in range(3):
+        headers = blocks.known[f"SEND\ndestination:/topic/a\nnumber:{number}".encode()]
+        assert headers.joins

@@ -49,6 +49,8 @@ class Headers(dict[str, str]):
             that simple.
         target: where a SEND goes that asks for nothing else; kept by whoever sends it
             there.
+        template: what they were made from, which is told the target as well, if they
+            differ from others only in some values.
     """
 
     # No dictionary where one value will do for most: of 10,000 it is in no cache.
@@ -63,6 +65,7 @@ class Headers(dict[str, str]):
         "size",
         "tag",
         "target",
+        "template",
     )
 
     encoded: bytes
@@ -75,6 +78,7 @@ class Headers(dict[str, str]):
     size: int
     tag: int
     target: Any
+    template: "Headers | None"
 
 
 class Frame:
@@ -217,7 +221,7 @@ def encode_passed_on(headers: Mapping[str, str], version: Version) -> bytes:
     others = headers.encoded_others
     lines = None if others is None else others.get(name)
     if lines is None:
-        lines = _as_read(headers)
+        lines = lines_passed_on(headers)
         if lines is None:
             lines = encode_headers(headers, version, RESERVED_HEADERS).encode()
         if not headers.is_known:
@@ -229,8 +233,12 @@ def encode_passed_on(headers: Mapping[str, str], version: Version) -> bytes:
     return lines
 
 
-def _as_read(headers: Headers) -> bytes | None:
-    """The sender's lines, if they can be passed on as they were read: most can."""
+def lines_passed_on(headers: Headers) -> bytes | None:
+    """Header lines as they were read, without those that receivers do not get.
+
+    Returns:
+        None if they cannot be passed on like that, whatever the version: most can.
+    """
     plain = headers.plain
     # With one colon a line there is nothing to escape, whatever the version.
     if plain is None or plain.count(b":") != len(headers):

@@ -32,6 +32,7 @@ from romp_asgi.stomp.spec import (
     UNESCAPED_COMMANDS,
     Command,
 )
+from romp_asgi.stomp.varied import Varied, varying
 from romp_asgi.stomp.versions import PADDING, STOMP_1_2, Version
 
 _LF: Final = 10
@@ -48,6 +49,10 @@ _LARGE_BODY: Final = 65536
 
 #: A little more than the largest block that is remembered has with its LF LF.
 _MAX_KNOWN: Final = MAX_BLOCK_SIZE + 16
+
+#: Of so many blocks that never came, one is looked at for what varies. Odd: those of
+#: two with the same time may come in pairs.
+_LEARN_EVERY: Final = 31
 
 #: To look up a member in its enum takes 0.1 µs each time, in Python 3.11.
 _CONNECT: Final = Command.CONNECT
@@ -117,6 +122,8 @@ class Parser:
         "_pieces",
         "_room",
         "_size",
+        "_unknown",
+        "_varied",
         "commands",
         "limits",
         "version",
@@ -146,6 +153,10 @@ class Parser:
         self._in_headers = False
         self._is_due = False
         self._blocks = blocks
+        # What its SENDs have of their own, once that is known, and how many there were
+        # of which nothing was known.
+        self._varied: Varied | None = None
+        self._unknown = 0
         self._is_broken = False
         self._error: ProtocolError | None = None
 
@@ -255,6 +266,7 @@ class Parser:
         self._abridges = abridges and not version.trims
         # What came before CONNECT was parsed by other rules.
         self._blocks = blocks
+        self._varied = None
 
     def has_partial_frame(self) -> bool:
         """Whether octets of an incomplete frame are held."""
@@ -275,7 +287,7 @@ class Parser:
         self._in_headers = False
         blocks = self._blocks
         known_blocks = blocks.known if blocks is not None else _NONE
-        knows_ack, abridges = self._knows_ack, self._abridges
+        knows_ack, abridges, varied = self._knows_ack, self._abridges, self._varied
         while True:
             # EOLs between frames: heart-beats, and what some clients end a frame with.
             while position < size and (data[position] == _LF or data[position] == _CR):
@@ -300,6 +312,9 @@ class Parser:
                 known, receipt = self._known_but_for_receipt(block)
                 if blocks is not None:
                     known_blocks = blocks.known  # others, perhaps
+            if known is None and varied is not None and blocks is not None:
+                known = varied.headers(block, blocks)
+                known_blocks = blocks.known  # others, perhaps
             if known is not None:
                 command, headers, length = _SEND, known, known.length
                 body = blank + 2
@@ -355,8 +370,17 @@ class Parser:
                 # Only of SEND: CONNECT comes once, and has a passcode; an ACK is
                 # another one each time. And not before the frame is complete: its
                 # block is read again with the rest of it.
-                if known is None and blocks is not None and not headers.is_known:
-                    self._offer(blocks, block, headers)
+                if blocks is not None and not headers.is_known:
+                    if known is None:
+                        self._offer(blocks, block, headers)
+                        if not headers.is_known:
+                            self._learn(blocks, block, headers, frames)
+                            varied = self._varied
+                    elif blocks.has_come(block):
+                        # Its values are few: better known with each of them, and the
+                        # target is told anew then.
+                        headers.target = None
+                        blocks.remember(block, headers)
             elif command is _CONNECT or command is _STOMP:
                 return position
 
@@ -427,6 +451,32 @@ class Parser:
             and blocks.recall(rest) is None
         ):
             blocks.remember(rest, self._parse_block(rest)[1])
+
+    def _learn(
+        self, blocks: Blocks, block: bytes, headers: Headers, frames: list[Frame]
+    ) -> None:
+        """Find out of which kind a SEND is, whose block never came.
+
+        Args:
+            blocks: where kinds are remembered.
+            block: the block.
+            headers: those that were read from it.
+            frames: those of this read, it as the last.
+        """
+        if headers.plain is None:
+            return
+        varied = self._varied
+        if varied is not None:
+            varied.offer(block, headers, blocks)
+        self._unknown += 1
+        if self._unknown % _LEARN_EVERY:
+            return
+        known = [] if varied is None else varied.names
+        names = varying(frames, known)
+        if names and names != known:
+            limits = self.limits
+            max_size = min(limits.max_header_size, limits.max_header_len)
+            self._varied = Varied(names, self.version.name, max_size)
 
     def _find_block_end(
         self, data: bytes, position: int, blank: int, nul: int
@@ -569,6 +619,7 @@ class Parser:
         headers.joins = False
         headers.tag = 0
         headers.is_known = False
+        headers.template = None
         value = headers.get(CONTENT_LENGTH)
         length = -1 if value is None else self._content_length(command, headers, value)
         headers.length = length

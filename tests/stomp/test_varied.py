@@ -1,0 +1,272 @@
+"""SENDs that differ only in some values are read as any others."""
+
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import example, given, settings, strategies as st
+
+from romp_asgi.errors import FrameError, LimitExceeded, ProtocolError
+from romp_asgi.stomp import VERSIONS, Frame, Limits, Parser
+from romp_asgi.stomp.blocks import Blocks
+from romp_asgi.stomp.frame import Headers, encode_passed_on
+from romp_asgi.stomp.parser import _LEARN_EVERY
+from romp_asgi.stomp.varied import MAX_NAMES
+from romp_asgi.stomp.versions import STOMP_1_2
+from tests.stomp.wire import NO_LIMITS, feed, parser, wire
+
+LEARNT = 3 * _LEARN_EVERY
+
+
+def send(number: object, *lines: str, first: str = "") -> str:
+    rest = "".join(f"\n{line}" for line in lines)
+    return f"SEND\n{first}destination:/queue/a\nnumber:{number}{rest}\n\n{number}^@"
+
+
+def learnt(blocks: Blocks | None = None, limits: Limits = NO_LIMITS) -> Parser:
+    """One that knows that numbers vary."""
+    receiver = parser(blocks=blocks, limits=limits)
+    texts = [send(number) for number in range(LEARNT)]
+    check(feed(receiver, wire("".join(texts))), texts)
+    assert made(receiver, send("new"))
+    return receiver
+
+
+def check(frames: list[Frame], texts: Iterable[str]) -> None:
+    """They are those that a parser makes which remembers nothing."""
+    expected = feed(Parser(NO_LIMITS), *map(wire, texts))
+    assert frames == expected
+    for one, other in zip(frames, expected, strict=True):
+        assert list(one.headers.items()) == list(other.headers.items())
+        for version in VERSIONS.values():
+            assert encode_passed_on(one.headers, version) == encode_passed_on(
+                dict(other.headers), version
+            )
+
+
+def made(receiver: Parser, text: str) -> bool:
+    """Whether its headers are made of those of another; they are right all the same."""
+    frames = feed(receiver, wire(text))
+    check(frames, [text])
+    headers = frames[0].headers
+    assert isinstance(headers, Headers)
+    return headers.template is not None
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["destination:/queue/a", "number:%"],
+        ["number:%", "destination:/queue/a"],
+        ["destination:/queue/a", "number:%", "content-length:1", "x:y"],
+        ["time:1%", "destination:/queue/a", "number:%"],
+        ["time:%", "number:1%", "id:2%", "other:x%y", "destination:/queue/a"],
+        ["destination:/queue/a", "größe:%ü"],
+        ["destination:/queue/a", "receipt:1", "number:%", "transaction:t"],
+    ],
+)
+def test_values_that_vary_are_found_wherever_they_are(lines: list[str]) -> None:
+    receiver = parser()
+    text = "\n".join(["SEND", *lines, "", "b^@"])
+    texts = [text.replace("%", str(number)) for number in range(LEARNT)]
+    check(feed(receiver, wire("".join(texts))), texts)
+    assert made(receiver, text.replace("%", "other"))
+    assert made(receiver, text.replace("%", ""))
+
+
+def test_a_kind_is_known_to_all_connections_but_what_varies_is_found_for_each() -> None:
+    blocks = Blocks()
+    learnt(blocks)
+    other = parser(blocks=blocks)
+    assert not made(other, send(1))
+    texts = [send(f"a{number}") for number in range(_LEARN_EVERY)]
+    check(feed(other, wire("".join(texts))), texts)
+    assert made(other, send("b"))
+
+
+@pytest.mark.parametrize(
+    "value", ["a:b", "\\c", "\\\\", "a\\nb", "x^M", "\\x", "\udcff", "a^@", "^@"]
+)
+def test_a_value_that_is_not_plain_is_read_as_ever(value: str) -> None:
+    results = []
+    for receiver in (learnt(), parser()):
+        frames, error = [], None
+        receiver.receive_data(wire(send(value) + send(1)))
+        try:
+            while more := receiver.frames():
+                frames += more
+        except ProtocolError as exc:
+            error = type(exc), exc.message, exc.detail
+        results.append((frames, error))
+    assert results[0] == results[1]
+
+
+def test_lines_in_another_order_or_beside_others_are_another_kind() -> None:
+    receiver = learnt()
+    for text in (
+        "SEND\nnumber:x\ndestination:/queue/a\n\n^@",
+        send("x", "number:2"),
+        send("x", "more:2"),
+        send("x", first="number:2\n"),
+        "SEND\ndestination:/queue/a\nnumbers:x\n\n^@",
+        "SEND\ndestination:/queue/a\nx\\nnumber:x\n\n^@",
+        "SEND\ndestination:/queue/b\nnumber:x\n\n^@",
+    ):
+        assert not made(receiver, text)
+        assert made(receiver, send("x"))
+
+
+def test_what_a_kind_has_in_common_is_no_block() -> None:
+    """A frame with too many LFs, or too few colons, gets nobody else's value."""
+    for block in (
+        "SEND\ndestination:/queue/a\nnumber:\n",
+        "SEND\ndestination:/queue/a\nnumber\n\n",
+        "SEND\ndestination:/queue/a\nnumber\n",
+    ):
+        results = []
+        for receiver in (learnt(), parser()):
+            try:
+                results.append(repr(feed(receiver, wire(block + "\n^@"))))
+            except FrameError as exc:
+                results.append(exc.message)
+        assert results[0] == results[1]
+
+
+def test_the_values_of_one_kind_are_not_those_of_another() -> None:
+    """What is left of both blocks is the same."""
+    blocks = Blocks()
+    receiver = parser(blocks=blocks)
+    one = "SEND\na:{}\nb:\n\n^@"
+    other = "SEND\na:\nb:{}\n\n^@"
+    for text in (one, other):
+        receiver = parser(blocks=blocks)
+        texts = [text.format(number) for number in range(LEARNT)]
+        check(feed(receiver, wire("".join(texts))), texts)
+        assert made(receiver, text.format("x"))
+
+
+def test_values_that_come_again_are_known_with_each_of_them() -> None:
+    receiver = learnt()
+    texts = [send(number % 20 + 1000) for number in range(100)]
+    check(feed(receiver, wire("".join(texts))), texts)
+    frames = feed(receiver, wire("".join(texts)))
+    check(frames, texts)
+    assert len({id(frame.headers) for frame in frames}) == 20
+
+
+def test_another_name_that_varies_is_found_later() -> None:
+    receiver = learnt()
+    for names in (["time"], ["time", "id"]):
+        texts = [
+            send(number, *[f"{name}:{number // 3}" for name in names])
+            for number in range(LEARNT)
+        ]
+        check(feed(receiver, wire("".join(texts))), texts)
+        assert made(receiver, send("x", *[f"{name}:y" for name in names]))
+
+
+def test_too_many_names_that_vary_are_not_looked_for() -> None:
+    for count, is_made in (MAX_NAMES, True), (MAX_NAMES + 1, False):
+        receiver = parser()
+        texts = [
+            send(number, *[f"name-{index}:{number}" for index in range(1, count)])
+            for number in range(LEARNT)
+        ]
+        check(feed(receiver, wire("".join(texts))), texts)
+        last = send("x", *[f"name-{index}:y" for index in range(1, count)])
+        assert made(receiver, last) is is_made
+
+
+@pytest.mark.parametrize("name", ["destination", "content-length", "receipt", "ack"])
+def test_what_a_kind_has_in_common_does_not_vary(name: str) -> None:
+    receiver = parser()
+    text = f"SEND\na:b\n{name}:%\n\n"
+    texts = [
+        text.replace("%", str(number)) + number * "x" + "^@" for number in range(LEARNT)
+    ]
+    check(feed(receiver, wire("".join(texts))), texts)
+    last = text.replace("%", str(LEARNT)) + LEARNT * "x" + "^@"
+    assert not made(receiver, last)
+
+
+def test_limits_hold() -> None:
+    limits = Limits(max_headers=2, max_header_len=60, max_header_size=60)
+    receiver = learnt(limits=limits)
+    size = 60 - len("SEND\ndestination:/queue/a\nnumber:")
+    check(feed(receiver, wire(send("x" * size))), [send("x" * size)])
+    with pytest.raises(LimitExceeded):
+        feed(receiver, wire(send("x" * (size + 1))))
+
+
+def test_a_long_block_is_read_as_ever() -> None:
+    receiver = learnt()
+    size = 512 - len("SEND\ndestination:/queue/a\nnumber:")
+    assert made(receiver, send("x" * size))
+    assert not made(receiver, send("x" * (size + 1)))
+
+
+def test_a_new_version_begins_anew() -> None:
+    receiver = learnt()
+    receiver.switch(STOMP_1_2, NO_LIMITS, Blocks())
+    assert not made(receiver, send("x"))
+
+
+VALUES = st.text(st.sampled_from("ab1-ü \t:\\cnr"), max_size=6) | st.sampled_from(
+    ["^M", "\0", "\udcff", "\\c", "\\x", "a\nb:c", "a\nnumber:c"]
+)
+
+
+@given(
+    st.permutations(["destination", "number", "time", "x"]),
+    st.lists(
+        st.tuples(st.booleans(), VALUES, VALUES, st.sampled_from("12")), max_size=6
+    ),
+    st.sampled_from(["1.0", "1.1", "1.2"]),
+    st.integers(1, 60),
+)
+@example(["destination", "number", "time", "x"], [(True, "1", "", "1")] * 2, "1.2", 9)
+@settings(max_examples=150, derandomize=True, deadline=None)
+def test_whatever_varies_the_frames_are_the_same(
+    names: list[str],
+    drawn: list[tuple[bool, str, str, str]],
+    version: str,
+    step: int,
+) -> None:
+    def text(values: dict[str, str], left_out: str = "") -> str:
+        lines = [f"{name}:{values[name]}" for name in names if name != left_out]
+        return "\n".join(["SEND", *lines, "", "body^@"])
+
+    values = {"destination": "/queue/a", "x": "y"}
+    texts = [
+        text({**values, "number": str(number), "time": str(number // 2)})
+        for number in range(LEARNT)
+    ]
+    for is_whole, number, time, x in drawn:
+        new = {**values, "number": number, "time": time, "x": x}
+        texts.append(text(new, "" if is_whole else "time"))
+    octets = wire("".join(texts))
+    head = len(wire("".join(texts[:LEARNT])))
+    pieces = [octets[:head]]
+    pieces += [octets[i : i + step] for i in range(head, len(octets), step)]
+
+    def result(blocks: Blocks | None) -> tuple[list[Frame], str]:
+        receiver = Parser(NO_LIMITS, VERSIONS[version], None, blocks)
+        frames: list[Frame] = []
+        try:
+            for piece in pieces:
+                receiver.receive_data(piece)
+                while more := receiver.frames():
+                    frames += more
+        except ProtocolError as exc:
+            return frames, exc.message
+        return frames, ""
+
+    frames, error = result(Blocks())
+    expected, expected_error = result(None)
+    assert error == expected_error
+    assert frames == expected
+    for one, other in zip(frames, expected, strict=True):
+        assert list(one.headers.items()) == list(other.headers.items())
+        for each in VERSIONS.values():
+            assert encode_passed_on(one.headers, each) == encode_passed_on(
+                dict(other.headers), each
+            )
