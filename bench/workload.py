@@ -89,14 +89,13 @@ class Workload:
         assert type(headers) is Headers
         target = headers.target
         if isinstance(frame, SendRun):
-            assert broker.takes_run(target)
+            assert broker.takes_run(target, len(frame.bodies))
             broker.send_run(headers, frame.bodies, 0.0, target)
             return
         message = Message(headers[DESTINATION], headers, frame.body)
         broker.send(self._sender, message, 0.0, None, target)
         if target is None:
             headers.target = target = broker.destinations[message.destination]
-            headers.joins = target.joins
 
     def round(self) -> None:
         """Send each message, and acknowledge what wants it."""

@@ -391,7 +391,11 @@ class Session:
         """SENDs that came in a row, together if their topic takes them so."""
         bodies, broker = run.bodies, self.hub.broker
         target: Destination | None = headers.target
-        if target is not None and target.exists and broker.takes_run(target):
+        if (
+            target is not None
+            and target.exists
+            and broker.takes_run(target, len(bodies))
+        ):
             pending = broker.send_run(headers, bodies, self._now, target)
             if pending is not None:
                 self.done(run, pending)
@@ -565,7 +569,6 @@ class Session:
                 headers.template.target = target
             if headers.is_known:
                 headers.target = target
-                headers.joins = target is not None and target.joins
         return pending
 
     def command(self, frame: Frame) -> None:

@@ -263,4 +263,4 @@ def test_few_values_of_a_header_end_as_known_as_if_there_were_one() -> None:
     assert blocks is not None
     for number in range(3):
         headers = blocks.known[f"SEND\ndestination:/topic/a\nnumber:{number}".encode()]
-        assert headers.joins
+        assert headers.target is world.hub.broker.destinations["/topic/a"]

@@ -196,6 +196,151 @@ def test_everybody_gets_the_same_as_one_by_one(steps: list[Any]) -> None:
     assert played(steps) == played(steps, max_known_headers=0)
 
 
+# Queues
+
+
+QUEUES = {
+    "/queue/a": {"type": "queue", "max_messages": 1000, "expiry": 0},
+    "/queue/few": {"type": "queue", "max_messages": 20},
+    "/queue/new": {"type": "queue", "max_messages": 20, "overflow": "drop-oldest"},
+    "/queue/wait": {"type": "queue", "max_messages": 20, "overflow": "block"},
+    "/queue/late": {"type": "queue", "pedantic_expiry": True},
+    "/queue/users": {"type": "queue", "sub_by_user": True},
+    "/queue/own": {"type": "queue", "filter_self": True},
+}
+
+
+@interpreted_only
+def test_what_nobody_has_credit_for_is_stored_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counted = Counted(monkeypatch)
+    world = World(destinations=QUEUES)
+    client, reader = known_to(world, "/queue/a"), world.client()
+    client.send(*[send(str(number), "/queue/a") for number in range(100)])
+    assert counted.runs == [64, 36]
+    queue, memory = world.hub.broker.destinations["/queue/a"], world.hub.broker.memory
+    assert (len(queue), queue.accepted) == (103, 103)
+    assert memory.used == queue.octets == sum(each.size for each in queue.messages())
+    # There is somebody now: one by one.
+    subscribe(reader, topic="/queue/a")
+    assert [int(body) for body in bodies(reader)[3:]] == list(range(100))
+    assert memory.used == queue.octets == 0
+    client.send(*[send(str(number), "/queue/a") for number in range(100)])
+    assert [int(body) for body in bodies(reader)] == list(range(100))
+    assert counted.runs == [64, 36]
+    reader.send("UNSUBSCRIBE\nid:0\n\n^@")
+    # And nobody again, which the first one finds out.
+    client.send(*[send(str(number), "/queue/a") for number in range(2)])
+    client.send(*[send(str(number), "/queue/a") for number in range(64)])
+    assert counted.runs == [64, 36, 64]
+
+
+@interpreted_only
+@pytest.mark.parametrize("name", [name for name in QUEUES if name != "/queue/a"])
+def test_where_there_is_more_to_look_at_they_are_stored_one_by_one(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = Counted(monkeypatch)
+    world = World(destinations=QUEUES)
+    client = known_to(world, name)
+    client.send(*[send(str(number), name) for number in range(17)])
+    assert counted.runs == []
+    assert len(world.hub.broker.destinations[name]) == 20
+
+
+@interpreted_only
+def test_near_the_limit_of_memory_they_are_stored_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counted = Counted(monkeypatch)
+    world = World(destinations=QUEUES, max_memory=65536)
+    client, other = known_to(world, "/queue/a"), world.client()
+    while is_reading(client):
+        client.send(*[send("x" * 1000, "/queue/a") for _ in range(10)])
+    assert max(counted.runs) <= 16
+    memory = world.hub.broker.memory
+    # The one that waits, and no more.
+    assert memory.limit < memory.used <= memory.limit + 2000
+    other.send(send("x" * 1000, "/queue/a"))
+    assert other.frames() == []
+    assert not is_reading(other)
+
+
+def test_messages_of_a_run_expire_each_at_its_time() -> None:
+    world = World(destinations=QUEUES)
+    client = world.client()
+    clock = world.hub.broker._clock
+    ms = round((clock.wall() + 5) * 1000)
+    text = f"SEND\ndestination:/queue/a\nexpires:{ms}\n\nx^@"
+    client.send(text * 3, text * 60, send("stays", "/queue/a"))
+    queue = world.hub.broker.destinations["/queue/a"]
+    assert len(queue) == 64
+    world.hub.broker.expire(clock.now() + 4)
+    assert len(queue) == 64
+    world.hub.broker.expire(clock.now() + 6)
+    assert [message.body for message in queue.messages()] == [b"stays"]
+
+
+QUEUE_STEP = st.one_of(
+    st.tuples(st.just("send"), st.sampled_from([*QUEUES]), st.integers(1, 30)),
+    st.tuples(
+        st.just("subscribe"),
+        st.integers(0, 2),
+        st.sampled_from([*QUEUES]),
+        st.sampled_from(["auto", "client", "client-individual"]),
+        st.integers(1, 9),
+    ),
+    st.tuples(st.just("unsubscribe"), st.integers(0, 2), st.sampled_from([*QUEUES])),
+    st.tuples(st.just("ack"), st.integers(0, 2), st.integers(1, 30)),
+    st.tuples(st.just("nack"), st.integers(0, 2), st.integers(1, 3)),
+)
+
+
+def queued(steps: list[Any], **keys: Any) -> tuple[list[list[tuple[str, bytes]]], int]:
+    """What each reader gets and is told, and the octets that are held at the end."""
+    world = World(destinations=QUEUES, close_on_error=False, **keys)
+    world.hub.broker.last_number = 0
+    sender, number = world.client(), 0
+    sender.send(*[send("x", name) * 3 for name in QUEUES])
+    clients = [sender, world.client(), world.client()]
+    got: list[list[tuple[str, bytes]]] = [[] for _ in clients]
+    acks: list[list[str]] = [[] for _ in clients]
+    for step in steps:
+        match step:
+            case ("send", name, count):
+                texts = [send(str(number + each), name) for each in range(count)]
+                number += count
+                sender.send(*texts)
+            case ("subscribe", client, name, mode, prefetch):
+                clients[client].send(
+                    f"SUBSCRIBE\nid:{name}\ndestination:{name}\nack:{mode}\n"
+                    f"prefetch-count:{prefetch}\n\n^@"
+                )
+            case ("unsubscribe", client, name):
+                clients[client].send(f"UNSUBSCRIBE\nid:{name}\n\n^@")
+            case ("ack" | "nack" as command, client, count):
+                some, acks[client] = acks[client][:count], acks[client][count:]
+                word = command.upper()
+                clients[client].send(*[f"{word}\nid:{each}\n\n^@" for each in some])
+            case _:
+                raise AssertionError(step)
+        world.run()
+        for client, frames, ids in zip(clients, got, acks, strict=True):
+            for frame in client.frames():
+                id = frame.headers.get("message-id", frame.headers.get("message", ""))
+                frames.append((id, frame.body))
+                if "ack" in frame.headers:
+                    ids.append(frame.headers["ack"])
+    return got, world.hub.broker.memory.used
+
+
+@settings(deadline=None)
+@given(st.lists(QUEUE_STEP, max_size=30))
+def test_queues_give_the_same_as_one_by_one(steps: list[Any]) -> None:
+    assert queued(steps) == queued(steps, max_known_headers=0)
+
+
 # What is held for many
 
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import mypyc_attr
 
-from romp_asgi.broker.message import Memory, Message
+from romp_asgi.broker.message import Memory, Message, Run
 from romp_asgi.broker.subscription import Delivery
 
 if TYPE_CHECKING:
     from romp_asgi.broker.subscription import Subscription
 
 #: What stands where a delivery was taken from the front, until the place is reused.
-_TAKEN: Final = Delivery(Message("", {}, b""))
+_TAKEN: Final = Delivery(Message("", {}, b""), 0)
 
 #: Places that may stay free at the front of a short backlog.
 _MAX_FREE: Final = 64
@@ -56,6 +56,17 @@ class Backlog:
         """Add what is newer than all the others."""
         self._deliveries.append(delivery)
         self.octets += delivery.size
+
+    def append_run(self, run: Run) -> None:
+        """Hold messages that are newer than all the others, and add them."""
+        messages = run.messages
+        # Only their bodies differ.
+        others = messages[0].size - len(messages[0].body)
+        deliveries = [Delivery(each, others + len(each.body)) for each in messages]
+        size = sum([delivery.size for delivery in deliveries])
+        self._deliveries += deliveries
+        self.octets += size
+        self._memory.used += size
 
     def put_back(self, deliveries: Iterable[Delivery]) -> None:
         """Add what has been here before."""
@@ -156,7 +167,7 @@ class Backlog:
 
     def hold(self, message: Message) -> Delivery:
         """Count a message as held, wherever it is, until it is let go."""
-        delivery = Delivery(message)
+        delivery = Delivery(message, message.size)
         self._memory.used += delivery.size
         return delivery
 

@@ -167,17 +167,18 @@ class Broker:
             self._remove_if_unused(destination)
             raise
 
-    def takes_run(self, destination: Destination) -> bool:
+    def takes_run(self, destination: Destination, count: int) -> bool:
         """Whether `send_run` may be called now.
 
         Args:
             destination: one that exists.
+            count: how many messages it would be.
         """
         policy = destination.policy
         return (
             not policy.has_send_rules
             and policy.max_message_size is None
-            and destination.takes_run()
+            and destination.takes_run(count)
         )
 
     def send_run(

@@ -39,14 +39,12 @@ class Destination:
         subscriptions: those that it has, in their order.
         users: the subscriptions by their users, with ``sub_by_user``.
         exists: whether it is still there: what knew it before must not use it then.
+        joins: whether it is worth while, for now, to have messages to it as a `Run`.
         accepted: how many messages it has taken.
     """
 
     #: Whether several acknowledgements of a subscription may be settled together.
     settles_runs: ClassVar[bool] = True
-
-    #: Whether it is worth while to have messages to it as a `Run`.
-    joins: ClassVar[bool] = False
 
     # There may be very many of them, and what they take in the processor's caches is
     # what makes a message to one of 10,000 slower than to one of ten.
@@ -58,6 +56,7 @@ class Destination:
         "exists",
         "given",
         "is_dynamic",
+        "joins",
         "label",
         "name",
         "policy",
@@ -80,6 +79,7 @@ class Destination:
         self.label = name if is_dynamic else policy.name or name
         self.is_dynamic = is_dynamic
         self.exists = True
+        self.joins = False
         self.accepted = 0
         self._memory = memory
         self.subscriptions: dict[Subscription, None] = {}
@@ -138,8 +138,8 @@ class Destination:
         """
         raise NotImplementedError
 
-    def takes_run(self) -> bool:
-        """Whether `accept_run` can be called now."""
+    def takes_run(self, count: int) -> bool:
+        """Whether `accept_run` can be called now, with so many messages."""
         return False
 
     def accept_run(self, run: Run) -> Pending | None:

@@ -58,9 +58,11 @@ class Receiver(Protocol):
 class Delivery:
     """A message that a destination holds, and to whom it was given.
 
-    Attributes:
+    Args:
         message: the message.
         size: octets it takes while it is held.
+
+    Attributes:
         count: how often it was given out.
         tag: its number among the deliveries of the client that has it now.
         subscription: the one that has it now.
@@ -68,9 +70,9 @@ class Delivery:
 
     __slots__ = ("count", "message", "size", "subscription", "tag")
 
-    def __init__(self, message: Message) -> None:
+    def __init__(self, message: Message, size: int) -> None:
         self.message = message
-        self.size = message.size
+        self.size = size
         self.count = 0
         self.tag = 0
         self.subscription: Subscription | None = None

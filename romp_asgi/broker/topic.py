@@ -4,8 +4,6 @@ Each subscription that acknowledges has a backlog of its own, because it may be 
 of credit when a message comes, and may give one back.
 """
 
-from typing import ClassVar
-
 from mypy_extensions import mypyc_attr
 from typing_extensions import override
 
@@ -27,8 +25,6 @@ class Topic(Destination):
             the policy ``slow_consumer`` holds.
     """
 
-    joins: ClassVar[bool] = True
-
     def __init__(
         self,
         name: str,
@@ -40,6 +36,7 @@ class Topic(Destination):
         max_outbox: int,
     ) -> None:
         super().__init__(name, policy, memory, dropped, is_dynamic=is_dynamic)
+        self.joins = True
         self._max_outbox = max_outbox
         # Those that get everything at once, those that get what they want at once, and
         # those that acknowledge.
@@ -83,7 +80,7 @@ class Topic(Destination):
         return self._to_wait_for()
 
     @override
-    def takes_run(self) -> bool:
+    def takes_run(self, count: int) -> bool:
         return not (
             self._choosy or self._acknowledging or self._skipped or self._awaited
         )

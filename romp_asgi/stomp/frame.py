@@ -39,8 +39,6 @@ class Headers(dict[str, str]):
         encoded_version: the version that this is for; empty if there is none yet.
         encoded_others: the same for other versions, by their names, if there are any.
         is_known: whether frames with the same header block will have this object.
-        joins: whether SENDs with these headers in a row may come as one `SendRun`; set
-            by whoever knows their target.
         length: what ``content-length`` says, or -1.
         plain: the lines they were read from, without the last LF, if there was nothing
             to unescape in them and no name came twice.
@@ -48,7 +46,7 @@ class Headers(dict[str, str]):
         tag: the number that an ACK of STOMP 1.2 has, and nothing else; 0 if it is not
             that simple.
         target: where a SEND goes that asks for nothing else; kept by whoever sends it
-            there.
+            there. Its ``joins`` says whether SENDs in a row may come as one `SendRun`.
         template: what they were made from, which is told the target as well, if they
             differ from others only in some values.
     """
@@ -59,7 +57,6 @@ class Headers(dict[str, str]):
         "encoded_others",
         "encoded_version",
         "is_known",
-        "joins",
         "length",
         "plain",
         "size",
@@ -72,7 +69,6 @@ class Headers(dict[str, str]):
     encoded_others: dict[str, bytes] | None
     encoded_version: str
     is_known: bool
-    joins: bool
     length: int
     plain: bytes | None
     size: int

@@ -362,9 +362,11 @@ class Parser:
             if receipt is not None:
                 frames.append(ReceiptSend(headers, data[body:end], receipt))
                 continue
-            if known is not None and known.joins and abridges:
-                append_to_run(frames, known, data[body:end])
-                continue
+            if known is not None and abridges:
+                target = known.target
+                if target is not None and target.joins and known.is_known:
+                    append_to_run(frames, known, data[body:end])
+                    continue
             frames.append(Frame(command, headers, data[body:end]))
             if command is _SEND:
                 # Only of SEND: CONNECT comes once, and has a passcode; an ACK is
@@ -616,7 +618,6 @@ class Parser:
         headers.encoded_version = ""
         headers.encoded_others = None
         headers.target = None
-        headers.joins = False
         headers.tag = 0
         headers.is_known = False
         headers.template = None

@@ -83,7 +83,7 @@ class Varied:
         headers.encoded = _filled(template.pieces, values)
         headers.encoded_version = self._version
         headers.encoded_others = None
-        headers.is_known = headers.joins = False
+        headers.is_known = False
         headers.length = template.length
         headers.plain = None
         headers.size = 2 * len(block)

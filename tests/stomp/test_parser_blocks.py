@@ -524,12 +524,18 @@ def test_a_large_body_that_will_be_too_large_is_refused_before_it_comes() -> Non
 # SENDs in a row with the same headers
 
 
+class Joining:
+    """What takes SENDs in a row as one."""
+
+    joins = True
+
+
 def joining(data: bytes) -> Parser:
     """A parser that has read some SENDs, and may join those with their headers."""
     receiver = abridging()
     for frame in feed(receiver, data):
         assert isinstance(frame.headers, Headers)
-        frame.headers.joins = True
+        frame.headers.target = Joining()
     return receiver
 
 
