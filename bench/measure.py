@@ -19,7 +19,7 @@ from bench.metrics import (
 from bench.peer import Peer
 from bench.publisher import ClockedPublisher, Publisher
 from bench.receiver import Receiver, Unloader
-from bench.requests import Requester, Responder
+from bench.requests import Requester
 from bench.scenarios import (
     FixedRate,
     Flow,
@@ -225,7 +225,7 @@ def _plan(scenario: Flow | RequestReply | FixedRate, receivers: int) -> Plan:
     """Who takes part; the last starts the clock."""
     match scenario:
         case RequestReply():
-            return [(Responder, 1), (Requester, 1)]
+            return [(Requester, 1)]
         case FixedRate():
             return [(Receiver, 1), (ClockedPublisher, 1)]
         case Flow():

@@ -1,6 +1,6 @@
-"""The processes of request and reply: clients that ask, and the one that answers."""
+"""The process of request and reply: clients that ask, and the one that answers."""
 
-import selectors
+import select
 import socket
 import time
 from contextlib import ExitStack
@@ -12,46 +12,29 @@ from bench.scenarios import RequestReply
 from bench.wire import Client, frame
 
 _READ = 64 * 1024
+_READ_REPLY = 4 * 1024  # one at a time
 _REPLIES = "-replies-"
 
 
 class Responder:
     """Sends the body of each request to where its `reply-to` says."""
 
-    def __init__(self, job: Job, _index: int, _shared: Shared) -> None:
-        self._job = job
-        self._stack = ExitStack()
+    def __init__(self, client: Client, job: Job) -> None:
+        self.socket: socket.socket = client.socket
         self._rest = b""
+        _subscribe(client, job.destinations[0])
 
-    def __enter__(self) -> Self:
-        """Connect and subscribe."""
-        client = Client(self._job.endpoint, websocket=False, timeout=self._job.timeout)
-        self._client = self._stack.enter_context(client)
-        _subscribe(client, self._job.destinations[0])
-        client.wait_in_kernel()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close."""
-        self._stack.close()
-
-    def run(self, go: Go) -> Done:
-        """Answer so many requests.
+    def receive(self) -> None:
+        """Read, and answer.
 
         Raises:
             BenchError: Something else came.
         """
-        watch = Stopwatch(self._job)
-        answered = 0
-        while answered < go.count:
-            data = self._client.socket.recv(_READ)
-            if not data:
-                raise BenchError(f"closed by the peer after {answered:,} requests")
-            *requests, self._rest = (self._rest + data).split(b"\0")
-            self._client.socket.sendall(b"".join(map(_reply, requests)))
-            answered += len(requests)
-            watch.check(answered, go.count, "requests")
-        return watch.done()
+        data = self.socket.recv(_READ)
+        if not data:
+            raise BenchError("closed by the peer, with a request under way")
+        *requests, self._rest = (self._rest + data).split(b"\0")
+        self.socket.sendall(b"".join(map(_reply, requests)))
 
 
 class Asker:
@@ -96,11 +79,11 @@ class Asker:
         Raises:
             BenchError: Something else came.
         """
-        data = self.socket.recv(_READ)
+        data = self.socket.recv(_READ_REPLY)
         now = time.monotonic()
         if not data:
             raise BenchError(f"closed by the peer after {len(self.times):,} replies")
-        reply = self._rest + data
+        reply = self._rest + data if self._rest else data
         if b"\0" not in data:
             self._rest = reply
             return False
@@ -114,23 +97,29 @@ class Asker:
 
 
 class Requester:
-    """All clients that ask, on one selector."""
+    """All clients that ask, and the one that answers, in one process.
+
+    There is always one of them who waits for the other: two processes would do nothing
+    at the same time that one does not, and take turns on one core.
+    """
 
     def __init__(self, job: Job, _index: int, _shared: Shared) -> None:
         assert isinstance(job.scenario, RequestReply)
         self._job = job
         self._stack = ExitStack()
-        self._askers: list[Asker] = []
+        self._askers: dict[int, Asker] = {}  # by the number of their socket's file
         self._clients = job.scenario.clients
 
     def __enter__(self) -> Self:
-        """Connect and subscribe to the replies."""
+        """Connect and subscribe: to the requests, and to the replies."""
+        self._epoll = self._stack.enter_context(select.epoll())
+        self._responder = Responder(self._connected(), self._job)
         for number in range(self._clients):
-            client = Client(
-                self._job.endpoint, websocket=False, timeout=self._job.timeout
-            )
-            self._stack.enter_context(client)
-            self._askers.append(Asker(client, number, self._job))
+            client = self._connected()
+            asker = Asker(client, number, self._job)
+            self._askers[client.socket.fileno()] = asker
+        for file in (self._responder.socket.fileno(), *self._askers):
+            self._epoll.register(file, select.EPOLLIN)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -141,29 +130,31 @@ class Requester:
         """Ask so often, all clients together.
 
         Raises:
-            BenchError: Another reply came, or none.
+            BenchError: Another request or reply came, or none.
         """
         each = go.count // len(self._askers)
         watch = Stopwatch(self._job)
-        with selectors.DefaultSelector() as selector:
-            for asker in self._askers:
-                asker.times.clear()
-                selector.register(asker.socket, selectors.EVENT_READ, asker)
-                asker.ask()
-            arrived = 0
-            while arrived < each * len(self._askers):
-                for key, _ in selector.select(1.0):
-                    asker = key.data
-                    if not asker.receive():
-                        continue
+        for asker in self._askers.values():
+            asker.times.clear()
+            asker.ask()
+        arrived = 0
+        while arrived < each * len(self._askers):
+            for file, _ in self._epoll.poll(1.0):
+                if file not in self._askers:
+                    self._responder.receive()
+                    continue
+                asker = self._askers[file]
+                if asker.receive():
                     arrived += 1
                     if len(asker.times) < each:
                         asker.ask()
-                    else:
-                        selector.unregister(asker.socket)
-                watch.check_progress(arrived, arrived + 1, go.count)
-        times = [time for asker in self._askers for time in asker.times]
+            watch.check_progress(arrived, arrived + 1, go.count)
+        times = [time for asker in self._askers.values() for time in asker.times]
         return watch.done(times=times, checked=len(times))
+
+    def _connected(self) -> Client:
+        client = Client(self._job.endpoint, websocket=False, timeout=self._job.timeout)
+        return self._stack.enter_context(client)
 
 
 def _subscribe(client: Client, destination: str) -> None:

@@ -12,9 +12,11 @@ from bench.peer import Peer
 from bench.report import Report, round_line
 from bench.scenarios import SCENARIOS, Scenario
 
-#: How often a round goes through the rows of growth. They are compared with each other,
-#: and a machine that changes its speed within seconds would change that.
-_GROWTH_TURNS = 3
+#: How often a round goes through the rows of growth, and of latency. Those of growth are
+#: compared with each other, and a machine that changes its speed within seconds would
+#: change that; a single stall decides a p99.
+_TURNS = 3
+_IN_TURNS = ("growth", "latency")
 
 #: What brokers run first that compile what they run often.
 _WARM_UP = ("topic-1-10", "queue-1-1", "ack-1000", "ws-topic-1-10")
@@ -70,21 +72,21 @@ class Run:
         self._deadline = None if budget is None else time.monotonic() + budget
 
     def peer(self, kind: type[Peer], scenarios: Sequence[Scenario]) -> None:
-        """Each scenario once, those of growth more often, with a peer.
+        """Each scenario once, some families more often, with a peer.
 
         Those that use its memory or its start come to one that has done nothing before.
         """
         shared = [s for s in scenarios if not s.alone]
         packed = [s for s in shared if s.packed]
-        # Compared with each other: not with what the others leave in the memory.
-        growth = [s for s in shared if s.family == "growth"]
-        others = [s for s in shared if s not in packed and s not in growth]
-        groups = [others, growth, packed, *([s] for s in scenarios if s.alone)]
+        # Not with what the others leave in the memory.
+        in_turns = [s for s in shared if s.family in _IN_TURNS]
+        others = [s for s in shared if s not in packed and s not in in_turns]
+        groups = [others, in_turns, packed, *([s] for s in scenarios if s.alone)]
         for group in groups:
             self._through(kind, group)
         if self._deadline is None:
-            for _ in range(_GROWTH_TURNS - 1):
-                self._through(kind, self._report.measured(growth, kind.name))
+            for _ in range(_TURNS - 1):
+                self._through(kind, self._report.measured(in_turns, kind.name))
         self._report.ended[kind.name] += 1
 
     def _through(self, kind: type[Peer], scenarios: Sequence[Scenario]) -> None:

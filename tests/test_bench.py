@@ -678,7 +678,7 @@ def test_after_a_failure_the_next_scenario_has_a_new_broker(
     assert re.search(r"^\| topic-1-0 \| deliveries/s \| +loses \|$", printed, re.M)
 
 
-def test_rows_of_growth_are_measured_three_times_in_turn_unless_they_fail(
+def test_growth_and_latency_are_measured_three_times_in_turn_unless_they_fail(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     timed = Measure.timed
@@ -688,20 +688,23 @@ def test_rows_of_growth_are_measured_three_times_in_turn_unless_they_fail(
         names.append(scenario.name)
         if scenario.name == "connections-10":
             raise LostError(1, 100)
-        return timed(measure, SCENARIOS["queue-1-1"], seconds)
+        if scenario.name != "latency-1000":
+            scenario = SCENARIOS["queue-1-1"]
+        return timed(measure, scenario, seconds)
 
     monkeypatch.setattr(Measure, "timed", noting)
     file = tmp_path / "figures.json"
     options = ["--rounds", "1", "--seconds", "0.05", "--peer", "echo"]
     page = tmp_path / "RESULTS.md"
     options += ["--json", str(file), "--results", str(page)]
-    for name in ("destinations-1", "destinations-100", "connections-10", "queue-1-1"):
+    for name in ("latency-1000", "destinations-1", "connections-10", "queue-1-1"):
         options += ["--scenario", name]
     assert main(options) == 1
-    both = ["destinations-1", "destinations-100"]
+    both = ["latency-1000", "destinations-1"]
     assert names == ["queue-1-1", *both, "connections-10", *both, *both]
-    row = json.loads(file.read_text())["scenarios"]["destinations-1"]
-    assert len(row["peers"]["echo"]["rounds"]) == 3
+    for name in both:
+        row = json.loads(file.read_text())["scenarios"][name]
+        assert len(row["peers"]["echo"]["rounds"]) == 3
     assert "- rounds: 1, each of about" in page.read_text()
 
 
