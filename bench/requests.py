@@ -99,8 +99,8 @@ class Asker:
 class Requester:
     """All clients that ask, and the one that answers, in one process.
 
-    There is always one of them who waits for the other: two processes would do nothing
-    at the same time that one does not, and take turns on one core.
+    Two processes would take turns on one core; and a single client that asks waits
+    while it is answered.
     """
 
     def __init__(self, job: Job, _index: int, _shared: Shared) -> None:

@@ -12,7 +12,7 @@ from bench.peer import Peer
 from bench.report import Report, round_line
 from bench.scenarios import SCENARIOS, Scenario
 
-#: How often a round goes through the rows of growth, and of latency. Those of growth are
+#: How often a round goes through the rows of growth and of latency. Those of growth are
 #: compared with each other, and a machine that changes its speed within seconds would
 #: change that; a single stall decides a p99.
 _TURNS = 3

@@ -388,7 +388,7 @@ class Session:
             self.end(None)
 
     def _send_run(self, run: SendRun, headers: Headers) -> None:
-        """SENDs that came in a row, together if their topic takes them so."""
+        """SENDs that came in a row, together if their target takes them so."""
         bodies, broker = run.bodies, self.hub.broker
         target: Destination | None = headers.target
         if (

@@ -196,6 +196,18 @@ def test_everybody_gets_the_same_as_one_by_one(steps: list[Any]) -> None:
     assert played(steps) == played(steps, max_known_headers=0)
 
 
+def test_a_topic_joins_what_it_can_take_together() -> None:
+    topic: dict[str, Any] = {"type": "topic"}
+    kinds = {
+        "/topic/a": topic,
+        "/topic/users": {**topic, "sub_by_user": True},
+        "/topic/small": {**topic, "max_message_size": 9},
+        "/topic/own": {**topic, "filter_self": True},
+    }
+    destinations = World(destinations=kinds).hub.broker.destinations
+    assert [name for name in kinds if destinations[name].joins] == ["/topic/a"]
+
+
 # Queues
 
 
@@ -207,6 +219,7 @@ QUEUES = {
     "/queue/late": {"type": "queue", "pedantic_expiry": True},
     "/queue/users": {"type": "queue", "sub_by_user": True},
     "/queue/own": {"type": "queue", "filter_self": True},
+    "/queue/small": {"type": "queue", "max_message_size": 100},
 }
 
 
@@ -246,7 +259,10 @@ def test_where_there_is_more_to_look_at_they_are_stored_one_by_one(
     client = known_to(world, name)
     client.send(*[send(str(number), name) for number in range(17)])
     assert counted.runs == []
-    assert len(world.hub.broker.destinations[name]) == 20
+    queue = world.hub.broker.destinations[name]
+    assert len(queue) == 20
+    # Nor are they joined in vain, where that is for ever.
+    assert queue.joins == ("max_messages" in QUEUES[name])
 
 
 @interpreted_only
@@ -257,8 +273,8 @@ def test_near_the_limit_of_memory_they_are_stored_one_by_one(
     world = World(destinations=QUEUES, max_memory=65536)
     client, other = known_to(world, "/queue/a"), world.client()
     while is_reading(client):
-        client.send(*[send("x" * 1000, "/queue/a") for _ in range(10)])
-    assert max(counted.runs) <= 16
+        client.send(*[send("x" * 1000, "/queue/a") for _ in range(15)])
+    assert counted.runs == [15]
     memory = world.hub.broker.memory
     # The one that waits, and no more.
     assert memory.limit < memory.used <= memory.limit + 2000
@@ -297,8 +313,8 @@ QUEUE_STEP = st.one_of(
 )
 
 
-def queued(steps: list[Any], **keys: Any) -> tuple[list[list[tuple[str, bytes]]], int]:
-    """What each reader gets and is told, and the octets that are held at the end."""
+def queued(steps: list[Any], **keys: Any) -> tuple[Any, ...]:
+    """What each reader gets and is told, and what is held at the end."""
     world = World(destinations=QUEUES, close_on_error=False, **keys)
     world.hub.broker.last_number = 0
     sender, number = world.client(), 0
@@ -332,7 +348,9 @@ def queued(steps: list[Any], **keys: Any) -> tuple[list[list[tuple[str, bytes]]]
                 frames.append((id, frame.body))
                 if "ack" in frame.headers:
                     ids.append(frame.headers["ack"])
-    return got, world.hub.broker.memory.used
+    queues = [world.hub.broker.destinations[name] for name in QUEUES]
+    held = [(len(queue), queue.accepted, queue.octets) for queue in queues]
+    return got, world.hub.broker.memory.used, held
 
 
 @settings(deadline=None)

@@ -174,12 +174,7 @@ class Broker:
             destination: one that exists.
             count: how many messages it would be.
         """
-        policy = destination.policy
-        return (
-            not policy.has_send_rules
-            and policy.max_message_size is None
-            and destination.takes_run(count)
-        )
+        return destination.policy.allows_runs and destination.takes_run(count)
 
     def send_run(
         self,

@@ -5,8 +5,6 @@ to that user's subscription alone: of a topic if there is one; of the other kind
 waits until there is one.
 """
 
-from typing import ClassVar
-
 from typing_extensions import override
 
 from romp_asgi.broker.backlog import Backlog
@@ -69,12 +67,6 @@ class ByUser(Destination):
 
 class UserTopic(ByUser, Topic):
     """A topic with a subscription for each user."""
-
-    @override
-    def takes_run(self, count: int) -> bool:
-        # Some are for one user.
-        self.joins = False
-        return False
 
     @override
     def accept(self, message: Message, *, force: bool = False) -> Pending | None:
@@ -283,8 +275,6 @@ class Mailboxes(ByUser):
 
 class UserQueue(Mailboxes, Queue):
     """A queue with a subscription for each user."""
-
-    _stores_runs: ClassVar[bool] = False
 
 
 class PedanticUserQueue(Mailboxes, PedanticQueue):

@@ -139,7 +139,10 @@ class Destination:
         raise NotImplementedError
 
     def takes_run(self, count: int) -> bool:
-        """Whether `accept_run` can be called now, with so many messages."""
+        """Whether `accept_run` can be called now, with so many messages.
+
+        That the policy allows runs has been looked at; ``joins`` may change.
+        """
         return False
 
     def accept_run(self, run: Run) -> Pending | None:

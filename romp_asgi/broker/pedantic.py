@@ -1,7 +1,5 @@
 """Queues that look at the time when they deliver: ``pedantic_expiry``."""
 
-from typing import ClassVar
-
 from mypy_extensions import mypyc_attr
 from typing_extensions import override
 
@@ -22,8 +20,6 @@ class PedanticQueue(Queue):
 
     What it finds so leaves it at once, and is told of at the next `expire`.
     """
-
-    _stores_runs: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -51,6 +51,7 @@ class Policy:
     Attributes:
         state: whether it is open; not of the config, but an administrator's.
         has_send_rules: whether there is anything to do at SEND but to accept it.
+        allows_runs: whether SENDs in a row need not be looked at one by one.
     """
 
     kind: Kind = Kind.TOPIC
@@ -76,6 +77,7 @@ class Policy:
     stats: bool = False
     state: State = State.OPEN
     has_send_rules: bool = field(init=False)
+    allows_runs: bool = field(init=False)
 
     def __post_init__(self) -> None:
         rules = (
@@ -86,3 +88,5 @@ class Policy:
             or self.state is not State.OPEN
         )
         object.__setattr__(self, "has_send_rules", rules)
+        looks = rules or self.max_message_size is not None or self.pedantic_expiry
+        object.__setattr__(self, "allows_runs", not looks)

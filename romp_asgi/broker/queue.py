@@ -1,6 +1,6 @@
 """Queues: each message goes to one consumer, and is kept until one takes it."""
 
-from typing import ClassVar, Final
+from typing import Final
 
 from mypy_extensions import mypyc_attr
 from typing_extensions import override
@@ -20,7 +20,8 @@ from romp_asgi.stomp.spec import EXPIRES
 #: processor's caches however many queues there are.
 _NOBODY: Final[dict[Subscription, None]] = {}
 
-#: More octets than a message of a run takes: such have small bodies and headers.
+#: More octets than a message of a run counts for, with a body of 1 KiB at most and
+#: headers that are remembered, of 512 octets at most.
 _MAX_IN_RUN: Final = 4096
 
 #: How many producers may wait for room in a queue, if it is not longer than that.
@@ -37,9 +38,6 @@ class Queue(Destination):
 
     Invariant: between two calls nothing waits that anybody with credit wants.
     """
-
-    #: Whether nothing has to be looked at before a message is stored.
-    _stores_runs: ClassVar[bool] = True
 
     __slots__ = ("_backlog", "_choosy", "_lifetimes", "_room", "_rotation")
 
@@ -81,7 +79,7 @@ class Queue(Destination):
     def accept(self, message: Message, *, force: bool = False) -> Pending | None:
         rotation = self._rotation
         if not rotation:
-            self.joins = self._stores_runs
+            self.joins = self.policy.allows_runs
             return self._store(message, force)
         if self._choosy:
             return self._offer(message, force)

@@ -36,7 +36,7 @@ class Topic(Destination):
         max_outbox: int,
     ) -> None:
         super().__init__(name, policy, memory, dropped, is_dynamic=is_dynamic)
-        self.joins = True
+        self.joins = policy.allows_runs
         self._max_outbox = max_outbox
         # Those that get everything at once, those that get what they want at once, and
         # those that acknowledge.

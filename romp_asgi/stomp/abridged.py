@@ -24,7 +24,7 @@ PLAIN_ACK_SIZE: Final = 25
 RECEIPT_START: Final = b"\nreceipt:"
 
 #: Bodies of so many octets or fewer, and so many of them, may be a `SendRun`: they all
-#: reach a receiver, with their headers, before anybody looks if it has room.
+#: reach a receiver or a queue, with their headers, before anybody looks if it has room.
 _MAX_RUN_BODY: Final = 1024
 _MAX_RUN: Final = 64
 

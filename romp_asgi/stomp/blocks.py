@@ -1,7 +1,8 @@
 """Header blocks that came before, which need not be parsed again.
 
 The blocks of one sender repeat, and so do those of many senders of one kind: all
-connections that read by the same rules remember together.
+connections that read by the same rules remember together. What blocks have in common
+that differ in some values is remembered with them: `romp_asgi.stomp.varied`.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class Blocks:
         max_size: octets that all may take; there are two generations of half of them.
 
     Attributes:
-        known: headers by their block, those that were asked for lately.
+        known: headers by their block, those that were asked for lately; and templates
+            by what is no block.
         earlier: those of the generation before. What comes again is taken over.
     """
 

@@ -35,14 +35,16 @@ class Headers(dict[str, str]):
 
     Attributes:
         encoded: those lines of a frame made from these headers that receivers get;
-            kept by whoever encodes them, if they are known.
+            kept by whoever encodes them, if they are known, or made with them from a
+            template.
         encoded_version: the version that this is for; empty if there is none yet.
         encoded_others: the same for other versions, by their names, if there are any.
         is_known: whether frames with the same header block will have this object.
         length: what ``content-length`` says, or -1.
         plain: the lines they were read from, without the last LF, if there was nothing
-            to unescape in them and no name came twice.
-        size: octets of the lines they were read from, and of ``plain``.
+            to unescape in them and no name came twice; not if they have a template.
+        size: octets of the lines they were read from, and of ``plain`` or what was made
+            with them.
         tag: the number that an ACK of STOMP 1.2 has, and nothing else; 0 if it is not
             that simple.
         target: where a SEND goes that asks for nothing else; kept by whoever sends it
@@ -217,7 +219,7 @@ def encode_passed_on(headers: Mapping[str, str], version: Version) -> bytes:
     others = headers.encoded_others
     lines = None if others is None else others.get(name)
     if lines is None:
-        lines = lines_passed_on(headers)
+        lines = _as_read(headers)
         if lines is None:
             lines = encode_headers(headers, version, RESERVED_HEADERS).encode()
         if not headers.is_known:
@@ -229,7 +231,7 @@ def encode_passed_on(headers: Mapping[str, str], version: Version) -> bytes:
     return lines
 
 
-def lines_passed_on(headers: Headers) -> bytes | None:
+def _as_read(headers: Headers) -> bytes | None:
     """Header lines as they were read, without those that receivers do not get.
 
     Returns:

@@ -121,6 +121,7 @@ class Parser:
         "_need",
         "_pieces",
         "_room",
+        "_sample",
         "_size",
         "_unknown",
         "_varied",
@@ -153,10 +154,11 @@ class Parser:
         self._in_headers = False
         self._is_due = False
         self._blocks = blocks
-        # What its SENDs have of their own, once that is known, and how many there were
-        # of which nothing was known.
+        # What its SENDs have of their own, once that is known; how many there were of
+        # which nothing was known, and one of these to compare the next one with.
         self._varied: Varied | None = None
         self._unknown = 0
+        self._sample: Headers | None = None
         self._is_broken = False
         self._error: ProtocolError | None = None
 
@@ -266,7 +268,7 @@ class Parser:
         self._abridges = abridges and not version.trims
         # What came before CONNECT was parsed by other rules.
         self._blocks = blocks
-        self._varied = None
+        self._varied = self._sample = None
 
     def has_partial_frame(self) -> bool:
         """Whether octets of an incomplete frame are held."""
@@ -312,7 +314,7 @@ class Parser:
                 known, receipt = self._known_but_for_receipt(block)
                 if blocks is not None:
                     known_blocks = blocks.known  # others, perhaps
-            if known is None and varied is not None and blocks is not None:
+            elif known is None and varied is not None and blocks is not None:
                 known = varied.headers(block, blocks)
                 known_blocks = blocks.known  # others, perhaps
             if known is not None:
@@ -376,12 +378,10 @@ class Parser:
                     if known is None:
                         self._offer(blocks, block, headers)
                         if not headers.is_known:
-                            self._learn(blocks, block, headers, frames)
+                            self._learn(blocks, block, headers)
                             varied = self._varied
                     elif blocks.has_come(block):
-                        # Its values are few: better known with each of them, and the
-                        # target is told anew then.
-                        headers.target = None
+                        # Its values are few: better known with each of them.
                         blocks.remember(block, headers)
             elif command is _CONNECT or command is _STOMP:
                 return position
@@ -404,6 +404,8 @@ class Parser:
             return None, None
         rest, receipt = parts
         known = self._blocks.recall(rest)
+        if known is None and self._varied is not None:
+            known = self._varied.headers(rest, self._blocks)
         return (None, None) if known is None else (known, receipt)
 
     def _complete(self, large: _LargeSend, frames: list[Frame]) -> bytes:
@@ -454,31 +456,36 @@ class Parser:
         ):
             blocks.remember(rest, self._parse_block(rest)[1])
 
-    def _learn(
-        self, blocks: Blocks, block: bytes, headers: Headers, frames: list[Frame]
-    ) -> None:
+    def _learn(self, blocks: Blocks, block: bytes, headers: Headers) -> None:
         """Find out of which kind a SEND is, whose block never came.
 
         Args:
             blocks: where kinds are remembered.
             block: the block.
             headers: those that were read from it.
-            frames: those of this read, it as the last.
         """
-        if headers.plain is None:
+        if self.version.trims or b"\r" in block or block.count(b"\n") != len(headers):
             return
-        varied = self._varied
+        if self._abridges and RECEIPT in headers:
+            parts = without_receipt(block)
+            if parts is None:
+                return
+            block, _ = parts
+        varied, sample = self._varied, self._sample
         if varied is not None:
             varied.offer(block, headers, blocks)
         self._unknown += 1
-        if self._unknown % _LEARN_EVERY:
-            return
-        known = [] if varied is None else varied.names
-        names = varying(frames, known)
-        if names and names != known:
-            limits = self.limits
-            max_size = min(limits.max_header_size, limits.max_header_len)
-            self._varied = Varied(names, self.version.name, max_size)
+        if sample is not None:
+            known = [] if varied is None else varied.names
+            names = varying(headers, sample, known)
+            if names:
+                self._sample = None
+                if names != known:
+                    limits = self.limits
+                    max_size = min(limits.max_header_size, limits.max_header_len)
+                    self._varied = Varied(names, self.version, max_size)
+        if self._unknown % _LEARN_EVERY == 0:
+            self._sample = headers
 
     def _find_block_end(
         self, data: bytes, position: int, blank: int, nul: int

@@ -1,19 +1,22 @@
 """SENDs of one kind whose headers differ only in some values, such as an id or a time.
 
 Such blocks never come twice, but what is around these values does: it is remembered,
-as whole blocks are, and only the values are read.
+as whole blocks are, and only the values are read. Of a sender one set of names is known
+at a time: where kinds with other names take turns, some are read as ever.
 """
 
 from typing import Final
 
+from romp_asgi.errors import FrameError
 from romp_asgi.stomp.blocks import MAX_BLOCK_SIZE, Blocks
-from romp_asgi.stomp.frame import Frame, Headers, lines_passed_on
+from romp_asgi.stomp.frame import Headers, encode_headers
 from romp_asgi.stomp.spec import (
     CONTENT_LENGTH,
     DESTINATION,
+    RECEIPT,
     RESERVED_HEADERS,
-    Command,
 )
+from romp_asgi.stomp.versions import Version
 
 #: Headers that say where a SEND goes and where it ends, or that are not passed on. A
 #: kind of SENDs has these in common.
@@ -22,18 +25,18 @@ _IN_COMMON: Final = RESERVED_HEADERS | {DESTINATION, CONTENT_LENGTH}
 #: So many headers of a kind may have a value of their own.
 MAX_NAMES: Final = 4
 
-#: So many frames back the one to compare with may be.
-_MAX_BACK: Final = 16
+#: A name with one of these is written in another way than it is called.
+_ESCAPED: Final = frozenset(":\\\n\r")
 
-#: A value with any of these has to be looked at more closely.
-_NOT_PLAIN: Final = b":\\\r\0"
-
-#: To look up a member in its enum takes 0.1 µs each time, in Python 3.11.
-_SEND: Final = Command.SEND
+#: Values with one of these may not be what they look like.
+_NOT_IN_VALUES: Final = b"\r\0"
 
 
 class Template(Headers):
     """The headers of one SEND of a kind, from which those of the others are made.
+
+    Nobody sends these themselves: of the attributes that are read for a SEND they have
+    ``length`` and ``target``, and ``is_known``.
 
     Attributes:
         pieces: the lines that are passed on, cut at the values that are others in
@@ -51,13 +54,13 @@ class Varied:
     Args:
         names: of the headers with these values, in the order of the lines; one to
             ``MAX_NAMES``.
-        version: the name of the version that they are read by.
+        version: the version that they are read by; one that does not trim.
         max_size: octets that a block may have without a look at the limits.
     """
 
     __slots__ = ("_markers", "_max_size", "_version", "names")
 
-    def __init__(self, names: list[str], version: str, max_size: int) -> None:
+    def __init__(self, names: list[str], version: Version, max_size: int) -> None:
         self.names = names
         self._markers = [f"\n{name}:".encode() for name in names]
         self._version = version
@@ -74,14 +77,21 @@ class Varied:
         try:
             for name in self.names:
                 value = values[index]
-                if len(value.translate(None, _NOT_PLAIN)) != len(value):
+                if len(value.translate(None, _NOT_IN_VALUES)) != len(value):
                     return None
-                headers[name] = value.decode()
+                text = value.decode()
+                if "\\" in text:
+                    text = self._version.unescape(text)
+                if b":" in value:
+                    # The grammar has it escaped, and so it is passed on.
+                    values[index] = value.replace(b":", b"\\c")
+                headers[name] = text
                 index += 1
-        except UnicodeDecodeError:
+        except (UnicodeDecodeError, FrameError):
+            # The error is told where it is read as any other.
             return None
         headers.encoded = _filled(template.pieces, values)
-        headers.encoded_version = self._version
+        headers.encoded_version = self._version.name
         headers.encoded_others = None
         headers.is_known = False
         headers.length = template.length
@@ -96,18 +106,19 @@ class Varied:
         """Remember the kind of a block, if one of it has come before.
 
         Args:
-            block: the block of a SEND.
+            block: the block of a SEND, but for its receipt if that is read by itself.
             headers: those that were read from it.
             blocks: where it is remembered.
         """
         rest = self._split(block, [])
         if not rest or len(block) > self._max_size or not blocks.has_come(rest):
             return
-        lines = lines_passed_on(headers)
-        pieces = None if lines is None else self._cut(lines)
+        pieces = self._cut(encode_headers(headers, self._version, RESERVED_HEADERS))
         if pieces is None:
             return
         template = Template(headers)
+        if b"\nreceipt:" not in block:
+            template.pop(RECEIPT, None)
         template.pieces = pieces
         template.length = headers.length
         template.target = None
@@ -131,9 +142,9 @@ class Varied:
             rest = lf + rest
         return key + rest
 
-    def _cut(self, lines: bytes) -> list[bytes] | None:
+    def _cut(self, lines: str) -> list[bytes] | None:
         """Lines, cut at the values that vary; None if one is not where it should be."""
-        text, position = b"\n" + lines, 0
+        text, position = f"\n{lines}".encode(), 0
         pieces: list[bytes] = []
         for marker in self._markers:
             start = text.find(marker, position)
@@ -158,33 +169,24 @@ def _filled(pieces: list[bytes], values: list[bytes]) -> bytes:
     return b"".join(parts)
 
 
-def varying(frames: list[Frame], names: list[str]) -> list[str]:
+def varying(headers: Headers, others: Headers, names: list[str]) -> list[str]:
     """The names of headers that vary among SENDs of a kind.
 
     Args:
-        frames: those of one read; the last is a SEND with a block that never came. It
-            is compared with one before it.
+        headers: of one SEND, with all of its lines.
+        others: of one before it.
         names: what was known of those before, if anything.
 
     Returns:
-        As `Varied` takes them; none if there is no other of its kind, or too much
-        varies.
+        As `Varied` takes them; none if the two are not of a kind, or too much varies.
     """
-    headers = frames[-1].headers
-    for frame in reversed(frames[-_MAX_BACK:-1]):
-        others = frame.headers
-        if (
-            frame.command is _SEND
-            and type(others) is Headers
-            and not others.is_known
-            and others.keys() == headers.keys()
-        ):
-            vary = {name for name, value in headers.items() if others[name] != value}
-            if headers.keys() >= set(names):
-                # These two may have the same time, say.
-                vary.update(names)
-            vary -= _IN_COMMON
-            if len(vary) > MAX_NAMES:
-                return []
-            return [name for name in headers if name in vary]
-    return []
+    if others.keys() != headers.keys():
+        return []
+    vary = {name for name, value in headers.items() if others[name] != value}
+    if headers.keys() >= set(names):
+        # These two may have the same time, say.
+        vary.update(names)
+    vary -= _IN_COMMON
+    if len(vary) > MAX_NAMES or not all(map(_ESCAPED.isdisjoint, vary)):
+        return []
+    return [name for name in headers if name in vary]

@@ -7,6 +7,7 @@ from hypothesis import example, given, settings, strategies as st
 
 from romp_asgi.errors import FrameError, LimitExceeded, ProtocolError
 from romp_asgi.stomp import VERSIONS, Frame, Limits, Parser
+from romp_asgi.stomp.abridged import ReceiptSend
 from romp_asgi.stomp.blocks import Blocks
 from romp_asgi.stomp.frame import Headers, encode_passed_on
 from romp_asgi.stomp.parser import _LEARN_EVERY
@@ -79,25 +80,92 @@ def test_a_kind_is_known_to_all_connections_but_what_varies_is_found_for_each() 
     other = parser(blocks=blocks)
     assert not made(other, send(1))
     texts = [send(f"a{number}") for number in range(_LEARN_EVERY)]
+    texts.append(send("one more"))
     check(feed(other, wire("".join(texts))), texts)
     assert made(other, send("b"))
 
 
+def outcome(receiver: Parser, text: str) -> tuple[list[Frame], object]:
+    """The frames, and what was wrong then."""
+    frames: list[Frame] = []
+    receiver.receive_data(wire(text))
+    try:
+        while more := receiver.frames():
+            frames += more
+    except ProtocolError as exc:
+        return frames, (type(exc), exc.message, exc.detail)
+    return frames, None
+
+
+@pytest.mark.parametrize("value", ["\\x", "\udcff", "a^@", "^@", "\\"])
+def test_a_value_that_is_wrong_is_the_same_error(value: str) -> None:
+    text = send(value) + send(1)
+    found = outcome(learnt(), text)
+    assert found == outcome(parser(), text)
+    assert found[1]
+
+
 @pytest.mark.parametrize(
-    "value", ["a:b", "\\c", "\\\\", "a\\nb", "x^M", "\\x", "\udcff", "a^@", "^@"]
+    ("value", "is_made"),
+    [
+        ("2026-11-27T06:20:41", True),
+        ("2026-11-27T06\\c20\\c41", True),
+        ("ID:host-1:2\\c3", True),
+        ("\\\\", True),
+        ("a\\nb", True),
+        ("\\r", True),
+        ("x^M", False),
+        ("x^My", False),
+    ],
 )
-def test_a_value_that_is_not_plain_is_read_as_ever(value: str) -> None:
-    results = []
-    for receiver in (learnt(), parser()):
-        frames, error = [], None
-        receiver.receive_data(wire(send(value) + send(1)))
-        try:
-            while more := receiver.frames():
-                frames += more
-        except ProtocolError as exc:
-            error = type(exc), exc.message, exc.detail
-        results.append((frames, error))
-    assert results[0] == results[1]
+def test_a_value_with_colons_and_escapes_is_what_it_is(
+    value: str, is_made: bool
+) -> None:
+    assert made(learnt(), send(value)) is is_made
+    # And if all have such values.
+    receiver = parser()
+    texts = [send(f"{value}{number}") for number in range(LEARNT)]
+    check(feed(receiver, wire("".join(texts))), texts)
+    assert made(receiver, send(f"{value}y")) is ("^M" not in value)
+
+
+def test_what_they_have_in_common_may_have_escapes() -> None:
+    receiver = parser()
+    lines = "a\\cb:1:2", "x:\\n\\\\\\c:"
+    texts = [send(number, *lines) for number in range(LEARNT)]
+    check(feed(receiver, wire("".join(texts))), texts)
+    assert made(receiver, send("x", *lines))
+
+
+def test_a_name_with_an_escape_is_not_taken_for_another() -> None:
+    receiver = parser()
+    text = "SEND\ndestination:/queue/a\na:b:{}\na\\cb:{}\n\n^@"
+    texts = [text.format(1, number) for number in range(LEARNT)]
+    check(feed(receiver, wire("".join(texts))), texts)
+    check(feed(receiver, wire(text.format(2, "x"))), [text.format(2, "x")])
+
+
+def test_sends_that_come_one_by_one_are_learnt_as_well() -> None:
+    receiver = parser()
+    texts = [send(number) for number in range(LEARNT)]
+    check(feed(receiver, *map(wire, texts)), texts)
+    assert made(receiver, send("x"))
+
+
+def test_a_receipt_that_varies_with_an_id_is_read_by_itself() -> None:
+    receiver = Parser(NO_LIMITS)
+    receiver.switch(STOMP_1_2, NO_LIMITS, Blocks(), abridges=True)
+    texts = [send(n, f"receipt:r{n}", "a:b") for n in range(LEARNT)]
+    frames = feed(receiver, wire("".join(texts)))
+    assert [frame.receipt() for frame in frames] == [f"r{n}" for n in range(LEARNT)]
+    last = frames[-1]
+    assert isinstance(last, ReceiptSend)
+    assert isinstance(last.headers, Headers)
+    assert last.headers.template is not None
+    expected = {"destination": "/queue/a", "number": str(LEARNT - 1), "a": "b"}
+    assert list(last.headers.items()) == list(expected.items())
+    # Without a receipt it is of the same kind.
+    assert made(receiver, send("x", "a:b"))
 
 
 def test_lines_in_another_order_or_beside_others_are_another_kind() -> None:
