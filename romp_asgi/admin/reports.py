@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Report = dict[str, object]
 
 #: What of a policy is no setting.
-_NO_SETTINGS: Final = ("kind", "name", "state", "has_send_rules")
+_NO_SETTINGS: Final = ("kind", "name", "state", "has_send_rules", "allows_runs")
 
 
 def destination_in_short(destination: Destination) -> Report:
