@@ -26,7 +26,8 @@ _SMALLEST_BODY = _HEAD_OF_BODY + len(BODY_END)
 _LONGEST_PERIOD = 4096
 _BLOB = 4 * 1024 * 1024  # bytes, about; large bodies get a shorter period
 _MESSAGE = re.compile(rb"MESSAGE\n[^\0]*\0")
-_OWN_HEADER = re.compile(rb"\n(?:number:|id-)(\d+)(?::x)?\n")
+_OWN_VALUE = re.compile(rb"\nnumber:(\d+)\n")
+_OWN_NAME = re.compile(rb"\nid-(\d+):x\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class Load:
         destination = self.destination(publisher, index)
         if b"\ndestination:%b\n" % destination.encode() not in lines:
             raise BenchError(f"no MESSAGE of {destination}: {message[:300]!r}")
-        own = _OWN_HEADER.search(lines)
+        own = (_OWN_NAME if self.unlike else _OWN_VALUE).search(lines)
         has_own = self.varied or self.unlike
         if has_own and not (own and own[1].endswith(self._number(index))):
             raise BenchError(f"not its own header: {message[:300]!r}")

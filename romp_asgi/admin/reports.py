@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import fields
 from typing import TYPE_CHECKING, Final
 
 from romp_asgi.broker import Destination
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 Report = dict[str, object]
 
-#: What of a policy is no setting.
-_NO_SETTINGS: Final = ("kind", "name", "state", "has_send_rules", "allows_runs")
+#: What of a policy is no setting, beside what follows from the settings.
+_NO_SETTINGS: Final = ("kind", "name", "state")
 
 
 def destination_in_short(destination: Destination) -> Report:
@@ -33,9 +33,12 @@ def destination_in_short(destination: Destination) -> Report:
 
 def destination_in_full(destination: Destination) -> Report:
     """A destination with all there is to say of it."""
-    settings, given = asdict(destination.policy), asdict(destination.given)
-    for key in _NO_SETTINGS:
-        del settings[key]
+    policy, given = destination.policy, destination.given
+    settings = {
+        each.name: getattr(policy, each.name)
+        for each in fields(policy)
+        if each.init and each.name not in _NO_SETTINGS
+    }
     subscriptions = destination.subscriptions
     return {
         **destination_in_short(destination),
@@ -43,7 +46,9 @@ def destination_in_full(destination: Destination) -> Report:
         "from_pattern": destination.is_dynamic,
         "unacknowledged": sum(len(each.unacked) for each in subscriptions),
         "settings": settings,
-        "changed": [key for key, value in settings.items() if value != given[key]],
+        "changed": [
+            key for key, value in settings.items() if value != getattr(given, key)
+        ],
     }
 
 

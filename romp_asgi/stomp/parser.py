@@ -196,7 +196,7 @@ class Parser:
         """Forget what was read, and take nothing more."""
         self._pieces = []
         self._size = 0
-        self._large = None
+        self._large = self._sample = None
         self._is_broken = True
 
     def frames(self) -> list[Frame]:
@@ -466,8 +466,9 @@ class Parser:
         """
         if self.version.trims or b"\r" in block or block.count(b"\n") != len(headers):
             return
-        if self._abridges and RECEIPT in headers:
-            parts = without_receipt(block)
+        if RECEIPT in headers:
+            # Another one each time: only where it is read by itself there is a kind.
+            parts = without_receipt(block) if self._abridges else None
             if parts is None:
                 return
             block, _ = parts

@@ -39,13 +39,13 @@ class Template(Headers):
     ``length`` and ``target``, and ``is_known``.
 
     Attributes:
-        pieces: the lines that are passed on, cut at the values that are others in
-            each; one more than there are of these.
+        form: the lines that are passed on, with a ``%b`` for each of the values that
+            are others in each.
     """
 
-    __slots__ = ("pieces",)
+    __slots__ = ("form",)
 
-    pieces: list[bytes]
+    form: bytes
 
 
 class Varied:
@@ -73,9 +73,8 @@ class Varied:
         if not isinstance(template, Template) or len(block) > self._max_size:
             return None
         headers = Headers(template)
-        index = 0
         try:
-            for name in self.names:
+            for index, name in enumerate(self.names):
                 value = values[index]
                 if len(value.translate(None, _NOT_IN_VALUES)) != len(value):
                     return None
@@ -86,11 +85,10 @@ class Varied:
                     # The grammar has it escaped, and so it is passed on.
                     values[index] = value.replace(b":", b"\\c")
                 headers[name] = text
-                index += 1
         except (UnicodeDecodeError, FrameError):
             # The error is told where it is read as any other.
             return None
-        headers.encoded = _filled(template.pieces, values)
+        headers.encoded = template.form % tuple(values)
         headers.encoded_version = self._version.name
         headers.encoded_others = None
         headers.is_known = False
@@ -106,20 +104,19 @@ class Varied:
         """Remember the kind of a block, if one of it has come before.
 
         Args:
-            block: the block of a SEND, but for its receipt if that is read by itself.
-            headers: those that were read from it.
+            block: the block of a SEND, but for its receipt.
+            headers: those that were read from it, and the receipt.
             blocks: where it is remembered.
         """
         rest = self._split(block, [])
         if not rest or len(block) > self._max_size or not blocks.has_come(rest):
             return
-        pieces = self._cut(encode_headers(headers, self._version, RESERVED_HEADERS))
-        if pieces is None:
-            return
+        lines = f"\n{encode_headers(headers, self._version, RESERVED_HEADERS)}"
+        form = self._split(lines.encode(), []).replace(b"%", b"%%")
         template = Template(headers)
-        if b"\nreceipt:" not in block:
-            template.pop(RECEIPT, None)
-        template.pieces = pieces
+        template.pop(RECEIPT, None)
+        # As in what `_split` makes of a block, a value was where a LF is too many.
+        template.form = form.replace(b"\n\n", b"%b\n").removeprefix(b"\n")
         template.length = headers.length
         template.target = None
         blocks.remember(rest, template)
@@ -141,32 +138,6 @@ class Varied:
             key += before + found + b"\n"
             rest = lf + rest
         return key + rest
-
-    def _cut(self, lines: str) -> list[bytes] | None:
-        """Lines, cut at the values that vary; None if one is not where it should be."""
-        text, position = f"\n{lines}".encode(), 0
-        pieces: list[bytes] = []
-        for marker in self._markers:
-            start = text.find(marker, position)
-            if start < 0:
-                return None
-            start += len(marker)
-            pieces.append(text[position:start])
-            position = text.index(b"\n", start)
-        pieces.append(text[position:])
-        pieces[0] = pieces[0][1:]
-        return pieces
-
-
-def _filled(pieces: list[bytes], values: list[bytes]) -> bytes:
-    """Pieces with the values between them."""
-    if len(values) == 1:
-        return b"%b%b%b" % (pieces[0], values[0], pieces[1])
-    parts: list[bytes] = []
-    for piece, value in zip(pieces, values, strict=False):
-        parts += (piece, value)
-    parts.append(pieces[-1])
-    return b"".join(parts)
 
 
 def varying(headers: Headers, others: Headers, names: list[str]) -> list[str]:
