@@ -18,9 +18,10 @@ class BusyPoll:
     after a receipt, with a reply to a request, with an acknowledgement. A process that
     sleeps is woken by the kernel, and its core by the hypervisor; both take longer than
     the broker takes for a message. So the loop looks at its sockets again for a few
-    microseconds. Where nothing comes more often than not it stops doing so, but for a
+    microseconds. Where no answer comes more often than not it stops doing so, but for a
     try now and then: a server with little to do, or one that shares its core with its
-    clients, sleeps as ever. Everything else in the loop is run meanwhile.
+    clients, sleeps as ever, and so does one whose clients send however fast, but not
+    because of what they got. Everything else in the loop is run meanwhile.
 
     Args:
         window: seconds to look.
@@ -31,6 +32,7 @@ class BusyPoll:
     __slots__ = (
         "_clock",
         "_credit",
+        "_is_answered",
         "_is_polling",
         "_later",
         "_passes",
@@ -49,13 +51,21 @@ class BusyPoll:
         self._clock = clock
         self._until = 0.0
         self._is_polling = False
+        self._is_answered = False
         # Polls that were of use lately, less those that were not; passes without one.
         self._credit = 0
         self._passes = 0
 
+    def answered(self) -> None:
+        """A client has sent something after it was written to."""
+        self._is_answered = True
+
     def wrote(self) -> None:
         """A pass of the loop ends in which something was written."""
+        is_answered, self._is_answered = self._is_answered, False
         if self._is_polling:
+            if not is_answered:
+                return
             if self._credit < _MAX_CREDIT:
                 self._credit += 1
         elif self._credit or self._is_probe():

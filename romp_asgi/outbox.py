@@ -34,6 +34,11 @@ class Flusher:
             asyncio.get_running_loop().call_soon(self._flush)
         self._outboxes.append(outbox)
 
+    def answered(self) -> None:
+        """A client has sent something after it was written to."""
+        if self.busy_poll is not None:
+            self.busy_poll.answered()
+
     def _flush(self) -> None:
         outboxes, self._outboxes = self._outboxes, []
         for outbox in outboxes:
@@ -83,6 +88,7 @@ class Outbox:
         size: octets that wait, without those the transport has already.
         is_paused: whether the transport takes nothing now.
         wrote: whether anything was written since someone set this to False.
+        is_unanswered: whether anything was written since the client sent something.
     """
 
     #: What is encoded for one kind of outbox is the same in all of this kind.
@@ -99,6 +105,7 @@ class Outbox:
         "_writer",
         "high_water",
         "is_paused",
+        "is_unanswered",
         "max_size",
         "size",
         "wrote",
@@ -122,6 +129,7 @@ class Outbox:
         self.size = 0
         self.is_paused = False
         self.wrote = False
+        self.is_unanswered = False
 
     def write(self, head: bytes, tail: bytes = b"") -> bool:
         """Add a frame, in two pieces.
@@ -173,7 +181,7 @@ class Outbox:
             return
         pieces, self._pieces = self._pieces, []
         self.size = 0
-        self.wrote = True
+        self.wrote = self.is_unanswered = True
         self._writer.write_frames(pieces)
 
     def clear(self) -> None:

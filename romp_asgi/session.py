@@ -185,12 +185,15 @@ class Session:
         """Take octets from the client, and do what they say."""
         self._now = now
         self._is_answered = False
+        outbox = self.transport.outbox
+        if outbox.is_unanswered:
+            outbox.is_unanswered = False
+            self.hub.flusher.answered()
         self.connection.receive_data(data, now)
         if self._held is None:
             self._process()
         elif self._ahead is not None:
             self._read_ahead(len(data))
-        outbox = self.transport.outbox
         if self._is_answered:
             # It may wait for that, and goes on while its message is written to others.
             outbox.flush()

@@ -9,8 +9,9 @@ import pytest
 from romp_asgi import Config, Romp
 from romp_asgi.busy_poll import BusyPoll
 from romp_asgi.hub import Hub
+from romp_asgi.outbox import Flusher
 
-WINDOW = 0.00005
+WINDOW = 0.0001
 
 
 class Loop:
@@ -47,6 +48,7 @@ def answered(poll: BusyPoll, loop: Loop, count: int) -> int:
     """Of so many writes, each answered within the window, how many had a poll."""
     polls = 0
     for _ in range(count):
+        poll.answered()
         poll.wrote()
         loop.now += WINDOW / 2
         polls += loop.passes()
@@ -67,6 +69,17 @@ def test_where_none_come_it_polls_hardly_ever(loop: Loop) -> None:
         polls += bool(loop.soon)
         loop.rests()
     assert polls == 100
+
+
+def test_what_comes_without_having_been_asked_for_is_no_answer(loop: Loop) -> None:
+    """Messages of a producer, one soon after the other, whatever becomes of them."""
+    poll = loop.poll()
+    polls = 0
+    for _ in range(6400):
+        poll.wrote()
+        loop.now += WINDOW / 2
+        polls += loop.passes()
+    assert polls < 400
 
 
 def test_it_ends_where_answers_cease(loop: Loop) -> None:
@@ -92,6 +105,38 @@ def test_it_polls_no_longer_than_its_window(loop: Loop) -> None:
 def test_it_can_be_turned_off() -> None:
     assert Hub(Config(busy_poll=0)).flusher.busy_poll is None
     assert Hub(Config()).flusher.busy_poll is not None
+
+
+class CountingFlusher(Flusher):
+    """Counts answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers: list[None] = []
+
+    def answered(self) -> None:
+        self.answers.append(None)
+
+
+@pytest.mark.anyio
+async def test_an_answer_is_what_comes_from_one_who_was_written_to() -> None:
+    romp = Romp(Config(ports=[0]))
+    flusher = romp._hub.flusher = CountingFlusher()
+    async with romp.lifespan():
+        host, port = romp.addresses[0].split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"CONNECT\naccept-version:1.2\nhost:x\nheart-beat:0,0\n\n\0")
+        await reader.readuntil(b"\0")
+        assert len(flusher.answers) == 0
+        for number in range(10):
+            writer.write(b"SEND\ndestination:/topic/a\nreceipt:%d\n\n\0" % number)
+            await reader.readuntil(b"\0")
+        assert len(flusher.answers) == 10
+        for _ in range(10):
+            writer.write(b"SEND\ndestination:/topic/a\n\n\0")
+            await asyncio.sleep(0.005)
+        assert len(flusher.answers) == 11
+        writer.close()
 
 
 @pytest.mark.anyio

@@ -82,7 +82,7 @@ SERVER_DEFAULTS: dict[str, object] = {
     "max_memory": 1073741824,
     "max_destinations": 100000,
     "max_known_headers": 33554432,
-    "busy_poll": 50,
+    "busy_poll": 100,
     "heart_beat_grace": 2.0,
     "stat_interval": 60.0,
     "destinations": BUILT_IN_DESTINATIONS,

@@ -117,7 +117,7 @@ class Config(Table):
     max_destinations: CountOrZero = 100_000
     max_known_headers: OctetsOrZero = 33_554_432
     rlimit_nofile: Count = 1_048_576
-    busy_poll: Microseconds = 50
+    busy_poll: Microseconds = 100
 
     # Times
     connect_timeout: Seconds = 10.0
