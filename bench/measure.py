@@ -1,12 +1,14 @@
 """One scenario against one peer that runs: how many messages, then how fast."""
 
 from dataclasses import dataclass
+from statistics import median
 
 from bench.errors import BenchError
 from bench.holder import Holder
 from bench.job import Job
 from bench.load import Outcome, Plan, Workers
 from bench.metrics import (
+    KEPT,
     KIB_EACH,
     LOADED,
     RATE,
@@ -23,6 +25,7 @@ from bench.requests import Requester
 from bench.scenarios import (
     FixedRate,
     Flow,
+    Growth,
     Idle,
     LoadUnload,
     RequestReply,
@@ -35,6 +38,8 @@ _FIRST = 5_000  # deliveries of the first try
 _FIRST_BYTES = 16 * 1024 * 1024  # of bodies, in the first try
 _FIRST_WAITING = 200  # messages of the first try, where each is waited for
 _MOST = 20_000_000
+_TURN = 0.1  # seconds of two flows in turn: shorter than a machine keeps its speed
+_MIN_TURNS = 3
 _WARM_UP = 1.0  # seconds of the second try: the peer's caches and compilers get warm
 
 
@@ -62,15 +67,24 @@ class Round:
 
 
 class Measure:
-    """A peer that runs, and the rounds it is put through."""
+    """A peer that runs, and the rounds it is put through.
+
+    Args:
+        peer: That.
+        cores: Where the load may run; empty for anywhere.
+        timeout: Seconds until a run is given up; None for the scenario's own.
+        other: Another one of the kind, for what is measured beside a baseline.
+    """
 
     def __init__(
         self,
         peer: Peer,
         cores: frozenset[int] = frozenset(),
         timeout: float | None = None,
+        other: Peer | None = None,
     ) -> None:
         self._peer = peer
+        self._baseline = Measure(other, cores, timeout) if other else None
         self._cores = cores
         self._timeout = timeout
         self._rounds = 0
@@ -82,6 +96,8 @@ class Measure:
             BenchError: The load failed, or not all arrived as it was sent.
         """
         match scenario:
+            case Growth():
+                return self._in_turns(scenario, seconds)
             case Flow() | RequestReply():
                 return self._fast(scenario, seconds)
             case FixedRate(rate=rate):
@@ -108,22 +124,76 @@ class Measure:
                 return self._idle(scenario, count)
             case Startup():
                 return Round({SECONDS: self._peer.started_in})
+            case Growth():
+                return self._beside(scenario, count)
             case _:
                 return self._run(scenario, _multiple(count, scenario))
 
     def _fast(self, scenario: Flow | RequestReply, seconds: float) -> Round:
         """As fast as it goes: a first try, one that warms up, the one that counts."""
+        with self._workers(scenario) as workers:
+            count = self._found(workers, scenario, seconds, seconds)
+            return self._measured(scenario, workers, count)
+
+    def _found(
+        self,
+        workers: Workers,
+        scenario: Flow | RequestReply,
+        warm_up: float,
+        seconds: float,
+    ) -> int:
+        """How many messages take so many seconds, after a try and a warm-up."""
         first = _FIRST // scenario.copies
         if isinstance(scenario, RequestReply) or scenario.receipts:
             first = _FIRST_WAITING
         first = min(first, max(1, _FIRST_BYTES // scenario.body_size))
-        with self._workers(scenario) as workers:
-            count = _multiple(first, scenario)
-            for length in (min(_WARM_UP, seconds), seconds):
-                last = workers.run(count)
-                wanted = min(max(round(count / last.seconds * length), count), _MOST)
-                count = _multiple(wanted, scenario)
-            return self._measured(scenario, workers, count)
+        count = _multiple(first, scenario)
+        for length in (min(_WARM_UP, warm_up), seconds):
+            last = workers.run(count)
+            wanted = min(max(round(count / last.seconds * length), first), _MOST)
+            count = _multiple(wanted, scenario)
+        return count
+
+    def _in_turns(self, scenario: Growth, seconds: float) -> Round:
+        """As fast as it goes, now what it is compared with, now itself."""
+        few, base = self._of_baseline(), scenario.baseline
+        with few._workers(base) as less, self._workers(scenario) as more:
+            base_count = few._found(less, base, seconds, _TURN)
+            count = self._found(more, scenario, seconds, _TURN)
+            return self._turns(less, base_count, more, count, seconds)
+
+    def _beside(self, scenario: Growth, count: int) -> Round:
+        """A turn of so many messages each."""
+        few, base = self._of_baseline(), scenario.baseline
+        with few._workers(base) as less, self._workers(scenario) as more:
+            count = _multiple(count, scenario)
+            return self._turns(less, count, more, count, 0)
+
+    def _of_baseline(self) -> "Measure":
+        if self._baseline is None:
+            raise BenchError("it needs two brokers")
+        return self._baseline
+
+    def _turns(
+        self, less: Workers, base_count: int, more: Workers, count: int, seconds: float
+    ) -> Round:
+        """Turns until what is measured has had so many seconds; three or more."""
+        before, outcomes, kept = self._peer.cpu(), list[Outcome](), list[float]()
+        while len(kept) < _MIN_TURNS or sum(o.seconds for o in outcomes) < seconds:
+            base_rate = base_count / less.run(base_count).seconds
+            outcome = more.run(count)
+            outcomes.append(outcome)
+            kept.append(100 * count / outcome.seconds / base_rate)
+        broker = self._peer.cpu() - before
+        whole = Outcome(
+            sum(each.seconds for each in outcomes),
+            sum(each.cpu for each in outcomes),
+            sum(each.checked for each in outcomes),
+            (),
+        )
+        messages = count * len(outcomes)
+        figures = {RATE: messages / whole.seconds, KEPT: median(kept)}
+        return self._round(figures, messages, whole, broker)
 
     def _run(self, scenario: Flow | RequestReply | FixedRate, *counts: int) -> Round:
         """Runs of so many messages, of which the last counts."""

@@ -33,6 +33,7 @@ REQUESTS = Metric("", "requests/s")
 LATENCIES = tuple(
     Metric(name, "ms", more_is_better=False) for name in ("p50", "p90", "p99")
 )
+KEPT = Metric("kept", "%")
 KIB_EACH = Metric("", "KiB each", more_is_better=False)
 SECONDS = Metric("", "s", more_is_better=False)
 

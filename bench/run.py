@@ -10,13 +10,11 @@ from bench.errors import BenchError, LostError
 from bench.measure import Measure
 from bench.peer import Peer
 from bench.report import Report, round_line
-from bench.scenarios import SCENARIOS, Scenario
+from bench.scenarios import SCENARIOS, Growth, Scenario
 
-#: How often a round goes through the rows of growth and of latency. Those of growth are
-#: compared with each other, and a machine that changes its speed within seconds would
-#: change that; a single stall decides a p99.
+#: How often a round goes through the rows of latency: a single stall decides a p99.
 _TURNS = 3
-_IN_TURNS = ("growth", "latency")
+_IN_TURNS = ("latency",)
 
 #: What brokers run first that compile what they run often.
 _WARM_UP = ("topic-1-10", "queue-1-1", "ack-1000", "ws-topic-1-10")
@@ -80,8 +78,11 @@ class Run:
         packed = [s for s in shared if s.packed]
         # Not with what the others leave in the memory.
         in_turns = [s for s in shared if s.family in _IN_TURNS]
-        others = [s for s in shared if s not in packed and s not in in_turns]
-        groups = [others, in_turns, packed, *([s] for s in scenarios if s.alone)]
+        growth = [s for s in shared if s.family == "growth"]
+        apart = [*packed, *in_turns, *growth]
+        others = [s for s in shared if s not in apart]
+        single = [s for s in scenarios if s.alone or s in growth]
+        groups = [others, in_turns, packed, *([s] for s in single)]
         for group in groups:
             self._through(kind, group)
         if self._deadline is None:
@@ -104,7 +105,10 @@ class Run:
         """
         waiting = list(scenarios)
         with ExitStack() as stack:
-            peer = kind(self._cores.broker, packed=scenarios[0].packed)
+            packed, is_growth = scenarios[0].packed, isinstance(scenarios[0], Growth)
+            peer = kind(self._cores.broker, packed=packed)
+            other = kind(self._cores.broker) if is_growth else None
+            peers = [peer, other] if other else [peer]
             for scenario in scenarios:
                 refusal = peer.refusal(scenario)
                 if not refusal and (left := self._left()) is not None and left < 1:
@@ -113,20 +117,23 @@ class Run:
                     self._report.result(scenario.name, kind.name).absent = refusal
                     waiting.remove(scenario)
             if not waiting:
-                peer.discard()
+                for each in peers:
+                    each.discard()
                 return []
             try:
-                stack.enter_context(peer)
+                for each in peers:
+                    stack.enter_context(each)
             except BenchError as exc:
                 self._report.broken.append(str(exc))
                 print(f"FAILED: {exc}", flush=True)
                 return []
             self._report.versions[peer.name] = peer.version
             if peer.needs_warmth and not scenarios[0].alone:
-                self._warm_up(peer)
+                for each in peers:
+                    self._warm_up(each)
             for scenario in list(waiting):
                 waiting.remove(scenario)
-                if not self._measured(peer, scenario):
+                if not self._measured(peer, scenario, other):
                     break
         return waiting
 
@@ -140,11 +147,12 @@ class Run:
                 except (BenchError, OSError) as exc:
                     print(f"{name:<18} {peer.name:<13} warming up: {exc}", flush=True)
 
-    def _measured(self, peer: Peer, scenario: Scenario) -> bool:
+    def _measured(self, peer: Peer, scenario: Scenario, other: Peer | None) -> bool:
         """Measure a scenario; whether it went well."""
         result = self._report.result(scenario.name, peer.name)
         timeouts = [t for t in (self._timeout, self._left()) if t is not None]
-        measure = Measure(peer, self._cores.load, min(timeouts, default=None))
+        timeout = min(timeouts, default=None)
+        measure = Measure(peer, self._cores.load, timeout, other)
         try:
             figures = measure.timed(scenario, self._seconds)
         except (BenchError, OSError) as exc:

@@ -13,6 +13,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 from bench.errors import BenchError
 from bench.metrics import (
+    KEPT,
     KIB_EACH,
     LATENCIES,
     LOADED,
@@ -127,6 +128,21 @@ class Flow(Traffic):
             if each or not self.subscribers
             else ""
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Growth(Flow):
+    """The same flow with more of something, and how much of its rate is kept.
+
+    Both are measured in short turns, each with a broker of its own, because a machine
+    that changes its speed within seconds would change a ratio of rows.
+
+    Attributes:
+        baseline: The flow that it should be as fast as.
+    """
+
+    baseline: Flow
+    metrics: ClassVar[tuple[Metric, ...]] = (RATE, KEPT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,6 +263,23 @@ def _bodies(kind: Kind) -> Iterable[Flow]:
         )
 
 
+_ONE_DESTINATION = Flow(
+    name="destinations-1",
+    family="growth",
+    kind="queue",
+    timeout=_LONG,
+    about="1 to 1, one queue",
+)
+
+_TEN_CONNECTIONS = Flow(
+    name="connections-10",
+    family="growth",
+    kind="queue",
+    bystanders=8,
+    timeout=_LONG,
+    about="queue-1-1 while 8 more are connected and subscribed",
+)
+
 _ALL: tuple[Scenario, ...] = (
     *_topics("topic", "topic", ""),
     Flow(name="queue-1-1", family="queue", kind="queue", about="1 to 1, `ack:auto`"),
@@ -342,27 +375,32 @@ _ALL: tuple[Scenario, ...] = (
         )
         for rate in (1_000, 10_000)
     ),
+    _ONE_DESTINATION,
     *(
-        Flow(
+        Growth(
             name=f"destinations-{count}",
             family="growth",
             kind="queue",
             destinations=count,
+            baseline=_ONE_DESTINATION,
             timeout=_LONG,
-            about=f"1 to 1, {count:,} queues in turn",
+            about=f"1 to 1, {count:,} queues in turn; kept of `destinations-1`",
         )
-        for count in (1, 100, 10_000)
+        for count in (100, 10_000)
     ),
+    _TEN_CONNECTIONS,
     *(
-        Flow(
+        Growth(
             name=f"connections-{count}",
             family="growth",
             kind="queue",
             bystanders=count - 2,
+            baseline=_TEN_CONNECTIONS,
             timeout=_LONG,
-            about=f"queue-1-1 while {count - 2:,} more are connected and subscribed",
+            about=f"queue-1-1 while {count - 2:,} more are connected and subscribed;"
+            " kept of `connections-10`",
         )
-        for count in (10, 1_000, 10_000)
+        for count in (1_000, 10_000)
     ),
     Idle(
         name="idle-tcp-10000",

@@ -21,10 +21,19 @@ from hypothesis import given, strategies as st
 from bench.__main__ import main
 from bench.errors import BenchError, LostError
 from bench.job import Job
-from bench.load import Workers
+from bench.load import Outcome, Workers
 from bench.measure import Measure
 from bench.messages import BODY_END, Load
-from bench.metrics import KIB_EACH, LATENCIES, LOADED, RATE, REQUESTS, SECONDS, UNLOADED
+from bench.metrics import (
+    KEPT,
+    KIB_EACH,
+    LATENCIES,
+    LOADED,
+    RATE,
+    REQUESTS,
+    SECONDS,
+    UNLOADED,
+)
 from bench.peer import free_port
 from bench.peers import CoilMQ, Echo, Romp
 from bench.publisher import Frames, Publisher
@@ -456,10 +465,11 @@ ROUNDS = [
             "ws-topic-1-0",
             "ws-topic-1-10",
             "ws-packed-1-10",
-            "destinations-100",
             "connections-10",
         )
     ),
+    ("destinations-100", 100, {RATE, KEPT}),
+    ("connections-1000", 100, {RATE, KEPT}),
     ("queue-load-unload", 300, {LOADED, UNLOADED}),
     ("request-10", 100, {REQUESTS, *LATENCIES}),
     ("latency-1000", 100, {*LATENCIES}),
@@ -473,9 +483,9 @@ ROUNDS = [
 def test_a_round_ends_with_its_figures(
     name: str, count: int, metrics: set[object], echo: Echo
 ) -> None:
-    figures = Measure(echo).counted(SCENARIOS[name], count)
+    figures = Measure(echo, other=echo).counted(SCENARIOS[name], count)
     assert figures.figures.keys() == metrics
-    assert figures.messages == count
+    assert figures.messages == count * (3 if KEPT in metrics else 1)
     if metrics != {KIB_EACH}:
         assert min(figures.figures.values()) > 0
     assert figures.checked > 0 or name in ("topic-1-0", "ws-topic-1-0", "start")
@@ -678,7 +688,7 @@ def test_after_a_failure_the_next_scenario_has_a_new_broker(
     assert re.search(r"^\| topic-1-0 \| deliveries/s \| +loses \|$", printed, re.M)
 
 
-def test_growth_and_latency_are_measured_three_times_in_turn_unless_they_fail(
+def test_latency_is_measured_three_times_in_turn_unless_it_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     timed = Measure.timed
@@ -686,10 +696,8 @@ def test_growth_and_latency_are_measured_three_times_in_turn_unless_they_fail(
 
     def noting(measure: Measure, scenario: Scenario, seconds: float) -> object:
         names.append(scenario.name)
-        if scenario.name == "connections-10":
+        if scenario.name == "latency-10000":
             raise LostError(1, 100)
-        if scenario.name != "latency-1000":
-            scenario = SCENARIOS["queue-1-1"]
         return timed(measure, scenario, seconds)
 
     monkeypatch.setattr(Measure, "timed", noting)
@@ -697,15 +705,47 @@ def test_growth_and_latency_are_measured_three_times_in_turn_unless_they_fail(
     options = ["--rounds", "1", "--seconds", "0.05", "--peer", "echo"]
     page = tmp_path / "RESULTS.md"
     options += ["--json", str(file), "--results", str(page)]
-    for name in ("latency-1000", "destinations-1", "connections-10", "queue-1-1"):
+    for name in ("latency-*", "queue-1-1"):
         options += ["--scenario", name]
     assert main(options) == 1
-    both = ["latency-1000", "destinations-1"]
-    assert names == ["queue-1-1", *both, "connections-10", *both, *both]
-    for name in both:
+    again = ["latency-1000"]
+    assert names == ["queue-1-1", *again, "latency-10000", *again, *again]
+    for name, rounds in (("latency-1000", 3), ("latency-10000", 0), ("queue-1-1", 1)):
         row = json.loads(file.read_text())["scenarios"][name]
-        assert len(row["peers"]["echo"]["rounds"]) == 3
+        assert len(row["peers"]["echo"]["rounds"]) == rounds
     assert "- rounds: 1, each of about" in page.read_text()
+
+
+def test_growth_is_measured_beside_its_baseline_with_two_brokers(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs: list[tuple[str, int]] = []
+    run = Workers.run
+
+    def noting(workers: Workers, count: int) -> Outcome:
+        name = workers._job.scenario.name
+        jobs.append((name, workers._job.endpoint.tcp[1]))
+        outcome = run(workers, count)
+        # As if the machine were slow in every second turn.
+        slow = 10 if (len(jobs) - 1) // 2 % 2 else 1
+        half = 2 if name == "destinations-100" else 1
+        seconds = 0.01 * slow * half * count / 1000
+        return Outcome(seconds, outcome.cpu, outcome.checked, outcome.times)
+
+    monkeypatch.setattr(Workers, "run", noting)
+    options = ["--rounds", "1", "--seconds", "0.05", "--peer", "echo"]
+    assert main([*options, "--scenario", "destinations-100"]) == 0
+    turns = jobs[4:]
+    names = [name for name, _ in turns]
+    assert names == ["destinations-1", "destinations-100"] * (len(turns) // 2)
+    assert len({port for _, port in turns}) == 2
+    printed = capsys.readouterr().out
+    assert re.search(r"^\| destinations-100 kept \| % +\| +50 \|$", printed, re.M)
+
+
+def test_growth_needs_two_brokers(echo: Echo) -> None:
+    with pytest.raises(BenchError, match="two brokers"):
+        Measure(echo).counted(SCENARIOS["destinations-100"], 100)
 
 
 def test_what_is_not_reached_in_time_is_told(
