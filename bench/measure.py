@@ -178,13 +178,14 @@ class Measure:
         self, less: Workers, base_count: int, more: Workers, count: int, seconds: float
     ) -> Round:
         """Turns until what is measured has had so many seconds; three or more."""
-        before, outcomes, kept = self._peer.cpu(), list[Outcome](), list[float]()
+        broker, outcomes, kept = 0.0, list[Outcome](), list[float]()
         while len(kept) < _MIN_TURNS or sum(o.seconds for o in outcomes) < seconds:
             base_rate = base_count / less.run(base_count).seconds
+            before = self._peer.cpu()
             outcome = more.run(count)
+            broker += self._peer.cpu() - before
             outcomes.append(outcome)
             kept.append(100 * count / outcome.seconds / base_rate)
-        broker = self._peer.cpu() - before
         whole = Outcome(
             sum(each.seconds for each in outcomes),
             sum(each.cpu for each in outcomes),
