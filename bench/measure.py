@@ -125,7 +125,7 @@ class Measure:
             case Startup():
                 return Round({SECONDS: self._peer.started_in})
             case Growth():
-                return self._beside(scenario, count)
+                return self._in_turns(scenario, count=count)
             case _:
                 return self._run(scenario, _multiple(count, scenario))
 
@@ -154,25 +154,25 @@ class Measure:
             count = _multiple(wanted, scenario)
         return count
 
-    def _in_turns(self, scenario: Growth, seconds: float) -> Round:
-        """As fast as it goes, now what it is compared with, now itself."""
-        few, base = self._of_baseline(), scenario.baseline
-        with few._workers(base) as less, self._workers(scenario) as more:
-            base_count = few._found(less, base, seconds, _TURN)
-            count = self._found(more, scenario, seconds, _TURN)
-            return self._turns(less, base_count, more, count, seconds)
+    def _in_turns(
+        self, scenario: Growth, seconds: float = 0.0, count: int = 0
+    ) -> Round:
+        """As fast as it goes, now what it is compared with, now itself.
 
-    def _beside(self, scenario: Growth, count: int) -> Round:
-        """A turn of so many messages each."""
-        few, base = self._of_baseline(), scenario.baseline
-        with few._workers(base) as less, self._workers(scenario) as more:
-            count = _multiple(count, scenario)
-            return self._turns(less, count, more, count, 0)
-
-    def _of_baseline(self) -> "Measure":
+        Args:
+            scenario: That.
+            seconds: How long itself, in all; there are three turns or more.
+            count: Messages of a turn; 0 to find it out.
+        """
         if self._baseline is None:
             raise BenchError("it needs two brokers")
-        return self._baseline
+        base = scenario.baseline
+        with self._baseline._workers(base) as less, self._workers(scenario) as more:
+            base_count = count = _multiple(count, scenario) if count else 0
+            if not count:
+                base_count = self._found(less, base, seconds, _TURN)
+                count = self._found(more, scenario, seconds, _TURN)
+            return self._turns(less, base_count, more, count, seconds)
 
     def _turns(
         self, less: Workers, base_count: int, more: Workers, count: int, seconds: float

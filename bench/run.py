@@ -78,10 +78,9 @@ class Run:
         packed = [s for s in shared if s.packed]
         # Not with what the others leave in the memory.
         in_turns = [s for s in shared if s.family in _IN_TURNS]
-        growth = [s for s in shared if s.family == "growth"]
-        apart = [*packed, *in_turns, *growth]
-        others = [s for s in shared if s not in apart]
-        single = [s for s in scenarios if s.alone or s in growth]
+        growth = [s for s in shared if isinstance(s, Growth)]
+        others = [s for s in shared if s not in (*packed, *in_turns, *growth)]
+        single = [*growth, *(s for s in scenarios if s.alone)]
         groups = [others, in_turns, packed, *([s] for s in single)]
         for group in groups:
             self._through(kind, group)
