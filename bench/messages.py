@@ -201,7 +201,8 @@ class Sample(NamedTuple):
             if not found:
                 return [], 0
         payloads, _ = websocket_payloads(data)
-        messages = [payload.rstrip(b"\r\n") for payload in payloads]
+        stripped = (payload.rstrip(b"\r\n") for payload in payloads)
+        messages = [message for message in stripped if message]
         for message in messages:
             if message.find(b"\0") != len(message) - 1:
                 raise BenchError(f"not one STOMP frame in a message: {message[:300]!r}")

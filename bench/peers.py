@@ -1,19 +1,24 @@
 """The brokers that are measured, and the stand-in that shows the load's own ceiling."""
 
 import importlib.util
+import itertools
 import os
 import re
+import resource
 import shutil
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import ClassVar
 
+from bench.errors import BenchError
 from bench.java import ActiveMQ, Artemis
 from bench.peer import LOOPBACK, STORE, Peer, free_port
+from bench.scenarios import Flow, Scenario
 from bench.wire import Endpoint
 
 _HERE = Path(__file__).parent
@@ -135,6 +140,82 @@ class RabbitMQ(Peer):
         self._run([self._server], environment)
 
 
+class RustRomp(Peer):
+    """romp, the server in Rust whose config files ours loads.
+
+    It knows no patterns, so all its destinations are in its config, and what one asks
+    for is one of these that nobody has used before.
+    """
+
+    name = "romp-rust"
+    _server: ClassVar = STORE / "romp-rust" / "bin" / "romp"
+    _destinations: ClassVar = 12_000  # of each kind
+    #: Without it its stack is too small for what comes in one go.
+    _stack: ClassVar = str(256 * 1024 * 1024)
+
+    def __init__(
+        self, cores: frozenset[int] = frozenset(), *, packed: bool = False
+    ) -> None:
+        super().__init__(cores, packed=packed)
+        self._numbers = itertools.count()
+
+    @classmethod
+    def installed(cls) -> bool:
+        """Whether scripts/bench-peers has installed it."""
+        return cls._server.exists()
+
+    def _endpoint(self, tcp: int, websocket: int) -> Endpoint:
+        return Endpoint(
+            (LOOPBACK, tcp),
+            (LOOPBACK, websocket),
+            subprotocol="stomp",  # it knows no other
+        )
+
+    def refusal(self, scenario: Scenario) -> str:
+        """Why it has no such scenario; empty if it has."""
+        if isinstance(scenario, Flow) and scenario.prefetch:
+            return "it answers no ACK with a receipt"
+        return super().refusal(scenario)
+
+    def _named(self, server: str) -> str:
+        """Also its version, which only cargo knows."""
+        notes = self._server.parents[1] / ".crates.toml"
+        packages = tomllib.loads(notes.read_text())["v1"]
+        return next((name.rpartition(" ")[0] for name in packages), server)
+
+    def destination(self, kind: str, name: str) -> str:
+        """One of those in its config.
+
+        Raises:
+            BenchError: There is none left.
+        """
+        number = next(self._numbers)
+        if number >= self._destinations:
+            raise BenchError(f"its config has {self._destinations:,} destinations")
+        return f"/{kind}/{number:05}"
+
+    def _start(self) -> None:
+        assert self.endpoint.websocket is not None
+        text = (_HERE / "romp-rust.toml").read_text()
+        ports = self.endpoint.tcp[1], self.endpoint.websocket[1]
+        text = text.format(
+            tcp=ports[0],
+            websocket=ports[1],
+            admin=free_port(),
+            pid_file=self._path / "pid",
+            open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
+        )
+        tables = [
+            f'[destinations."/{kind}/{number:05}"]\nmin_delivery = {deliveries}\n'
+            "max_messages = 1000000\n"
+            for kind, deliveries in (("queue", 1), ("topic", 0))
+            for number in range(self._destinations)
+        ]
+        (self._path / "romp.toml").write_text(text + "\n".join(tables))
+        environment = {"ROMP_CONF": str(self._path), "RUST_MIN_STACK": self._stack}
+        self._run([self._server], environment)
+
+
 class CoilMQ(Peer):
     """CoilMQ, the other broker in Python, in a virtual environment of its own."""
 
@@ -189,5 +270,6 @@ PEERS: tuple[type[Peer], ...] = (
     ActiveMQ,
     Artemis,
     CoilMQ,
+    RustRomp,
     Echo,
 )

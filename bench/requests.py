@@ -13,7 +13,6 @@ from bench.wire import Client, frame
 
 _READ = 64 * 1024
 _READ_REPLY = 4 * 1024  # one at a time
-_REPLIES = "-replies-"
 
 
 class Responder:
@@ -47,7 +46,7 @@ class Asker:
     def __init__(self, client: Client, number: int, job: Job) -> None:
         self.socket: socket.socket = client.socket
         self.times: list[float] = []
-        self._reply_to = f"{job.destinations[0]}{_REPLIES}{number:02}"
+        self._reply_to = job.destinations[1 + number]
         assert isinstance(job.scenario, RequestReply)
         self._body_size = job.scenario.body_size
         self._head = (

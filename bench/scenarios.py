@@ -165,6 +165,8 @@ class LoadUnload(Traffic):
 class RequestReply(Traffic):
     """Clients, each with a queue for replies, that wait for each reply.
 
+    The first destination is for the requests, the others are those of the clients.
+
     Attributes:
         clients: How many ask at the same time.
     """
@@ -331,6 +333,7 @@ _ALL: tuple[Scenario, ...] = (
             family="request",
             kind="queue",
             clients=clients,
+            destinations=1 + clients,
             about=f"{clients} asking, each awaiting its reply",
         )
         for clients in (1, 10)

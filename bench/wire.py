@@ -4,9 +4,11 @@ Source: STOMP 1.2; RFC 6455 § 5.2, as little of it as a client here needs.
 """
 
 import os
+import re
 import socket
 import struct
 from base64 import b64encode
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
@@ -19,6 +21,7 @@ _FIN = 0x80
 _READ = 65536
 _MASKED = 0x80
 _IP_BIND_ADDRESS_NO_PORT = 24  # Linux
+_EMPTY_LINE = re.compile(rb"\r?\n\r?\n")  # one broker writes no CR
 
 
 def frame(command: str, *headers: tuple[str, str]) -> bytes:
@@ -92,6 +95,7 @@ class Endpoint:
         tcp: Address and port.
         websocket: The same for WebSocket; None if it has none.
         path: Of WebSocket.
+        subprotocol: The same.
         host: What the `host` header has to be.
         login: Empty if none is needed.
         passcode: Goes with it.
@@ -106,6 +110,7 @@ class Endpoint:
     tcp: tuple[str, int]
     websocket: tuple[str, int] | None
     path: str = "/"
+    subprotocol: str = "v12.stomp"
     host: str = "localhost"
     login: str = ""
     passcode: str = ""
@@ -238,6 +243,18 @@ class Client:
                 return text
             self._read()
 
+    def expect_nothing(self) -> None:
+        """Read, without waiting: some peers end a frame with a line feed.
+
+        Raises:
+            BenchError: More than that came, or the peer closed.
+        """
+        self.socket.setblocking(False)
+        with suppress(BlockingIOError):
+            self._read()
+        if came := self._frames() or self._rest.strip(b"\r\n"):
+            raise BenchError(f"an idle connection got {came!r}"[:300])
+
     def _frames(self) -> list[str]:
         if self._websocket:
             payloads, self._rest = websocket_payloads(self._rest)
@@ -260,10 +277,10 @@ class Client:
             "Upgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Key: {b64encode(os.urandom(16)).decode()}\r\n"
             "Sec-WebSocket-Version: 13\r\n"
-            "Sec-WebSocket-Protocol: v12.stomp\r\n\r\n".encode()
+            f"Sec-WebSocket-Protocol: {endpoint.subprotocol}\r\n\r\n".encode()
         )
-        while b"\r\n\r\n" not in self._rest:
+        while not (end := _EMPTY_LINE.search(self._rest)):
             self._read()
-        head, _, self._rest = self._rest.partition(b"\r\n\r\n")
+        head, self._rest = self._rest[: end.start()], self._rest[end.end() :]
         if not head.startswith(b"HTTP/1.1 101 "):
             raise BenchError(f"no upgrade: {head[:300]!r}")

@@ -35,7 +35,7 @@ from bench.metrics import (
     UNLOADED,
 )
 from bench.peer import free_port
-from bench.peers import CoilMQ, Echo, Romp
+from bench.peers import CoilMQ, Echo, Romp, RustRomp
 from bench.publisher import Frames, Publisher
 from bench.receiver import Receiver
 from bench.run import Cores
@@ -391,6 +391,48 @@ def test_frames_packed_into_a_websocket_message_are_an_error(sockets: Sockets) -
         subscriber.check()
 
 
+def test_a_line_feed_in_a_websocket_message_of_its_own_is_no_message(
+    sockets: Sockets,
+) -> None:
+    it = job("ws-topic-1-1")
+    subscriber = Subscriber(sockets[0], it, 500)
+    frames = [each for frame in delivered(it.load, 500) for each in (frame, b"\n")]
+    feed(subscriber, stream(it, frames), 999)
+    assert subscriber.finished
+    assert subscriber.check() > 30
+
+
+@pytest.mark.parametrize("websocket", [False, True])
+def test_an_idle_connection_may_get_line_feeds_alone(websocket: bool) -> None:
+    def sent(payload: bytes) -> bytes:
+        return websocket_frame(payload, masked=False) if websocket else payload
+
+    upgraded = b"HTTP/1.1 101 Go\nUpgrade:websocket\n\n" if websocket else b""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        endpoint = Endpoint(server.getsockname(), server.getsockname())
+
+        def serve() -> None:
+            peer, _ = server.accept()
+            with peer:
+                peer.sendall(upgraded + sent(b"CONNECTED\nversion:1.2\n\n\0"))
+                peer.sendall(sent(b"\n"))
+                assert heard.wait(5)
+                peer.sendall(sent(b"MESSAGE\n\n\0"))
+                assert said.wait(5)
+
+        heard, said = threading.Event(), threading.Event()
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with Client(endpoint, websocket=websocket, timeout=5) as client:
+            client.expect_nothing()
+            heard.set()
+            time.sleep(0.2)
+            with pytest.raises(BenchError, match=r"an idle connection got .*MESS"):
+                client.expect_nothing()
+            said.set()
+        thread.join(5)
+
+
 @pytest.mark.parametrize("step", [1, 100, 1000])
 def test_each_message_is_acknowledged_and_the_last_asks_for_a_receipt(
     step: int, sockets: Sockets
@@ -582,6 +624,19 @@ def test_a_peer_without_websocket_is_not_asked_for_it() -> None:
     peer = CoilMQ()
     assert peer.refusal(SCENARIOS["ws-topic-1-1"]) == "it has no WebSocket"
     assert peer.refusal(SCENARIOS["topic-1-1"]) == ""
+    peer.discard()
+
+
+def test_what_is_not_in_a_config_is_not_asked_for() -> None:
+    peer = RustRomp()
+    assert peer.refusal(SCENARIOS["ack-100"]) == "it answers no ACK with a receipt"
+    assert peer.refusal(SCENARIOS["ws-packed-1-1"]).startswith("it sends each frame")
+    assert peer.refusal(SCENARIOS["topic-1-1"]) == ""
+    names = {peer.destination("queue", "any") for _ in range(12_000)}
+    assert {"/queue/00000", "/queue/11999"} <= names
+    assert len(names) == 12_000
+    with pytest.raises(BenchError, match="its config has 12,000 destinations"):
+        peer.destination("topic", "one more")
     peer.discard()
 
 
