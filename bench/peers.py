@@ -110,7 +110,12 @@ class RabbitMQ(Peer):
 
     def _endpoint(self, tcp: int, websocket: int) -> Endpoint:
         return Endpoint(
-            (LOOPBACK, tcp), (LOOPBACK, websocket), "/ws", "/", "guest", "guest"
+            (LOOPBACK, tcp),
+            (LOOPBACK, websocket),
+            path="/ws",
+            host="/",
+            login="guest",
+            passcode="guest",
         )
 
     def _start(self) -> None:
