@@ -84,7 +84,7 @@ def serve(config: Config, host: str | None = None, port: int | None = None) -> N
     )
     settings = uvicorn.Config(
         romp,
-        ws="romp_asgi.uvicorn_ws:WebSocketProtocol",
+        ws="romp_asgi.uvicorn_ws:StandAloneProtocol",
         ws_max_size=config.max_message_size + config.max_header_size + 1024,
         ws_per_message_deflate=False,
         lifespan="off",

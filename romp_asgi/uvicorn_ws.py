@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol, cast
 
 from typing_extensions import override
 from uvicorn._types import ASGIReceiveEvent
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import (
     WebSocketsSansIOProtocol,
 )
@@ -32,6 +33,10 @@ _DRAIN: Final = 10.0
 
 class MessageClient(Protocol):
     """What takes messages without events."""
+
+    def connection_lost(self) -> None:
+        """The peer is gone; only told if the application's call has returned."""
+        ...
 
     def receive_data(self, data: bytes) -> None:
         """The peer has sent messages, text or binary: the payloads of one read."""
@@ -165,6 +170,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     event that it receives is ``websocket.disconnect``; it closes by an event, too.
     """
 
+    #: Whether a connection with a client goes on when the application's call returns.
+    outlives_call = False
+
     transport: PassWriter  # type: ignore[assignment]  # it has all that uvicorn calls
     _client: MessageClient | None = None
     _was_paused = False  # reading, since the last ping
@@ -267,6 +275,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if received:
             client.receive_data(b"".join(received))
 
+    def end_call(self) -> None:
+        """Close as when the application's call returns: if no close is under way."""
+        if self.close_timer is None:
+            self.transport.close()
+
     def write_messages(self, pieces: list[bytes]) -> None:
         """Send messages now, if the connection is open still: see `encode_messages`."""
         if self.conn.state is State.OPEN and not self.transport.is_closing():
@@ -325,3 +338,43 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.handle_parser_exception()
             return
         self._received.append(data)
+
+
+class StandAloneProtocol(WebSocketProtocol):
+    """The same for an application with nothing around it: its call need not last.
+
+    Where a client was attached the connection goes on when the call has returned. What
+    the call had in memory, coroutines, scope and task, is more than all the rest of an
+    idle connection.
+    """
+
+    outlives_call = True
+
+    @override
+    async def run_asgi(self) -> None:
+        # uvicorn's closes when the call returns.
+        try:
+            await self.app(self.scope, self.receive, self.send)
+        except ClientDisconnected:
+            pass
+        except BaseException:
+            self.logger.exception("Exception in ASGI application\n")
+            self.send_500_response()
+        if self._client is None:
+            self.end_call()
+        elif self.handshake_complete:
+            # Nothing asks for them any more.
+            del self.scope, self.request
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        client = self._client
+        super().connection_lost(exc)
+        if client is not None:
+            client.connection_lost()
+
+    @override
+    def attach(self, client: MessageClient) -> None:
+        super().attach(client)
+        if self.disconnected:
+            client.connection_lost()

@@ -42,10 +42,25 @@ _DRAIN: Final = 10.0
 
 
 class DirectServer(Protocol):
-    """What a server has for `DIRECT`: see `uvicorn_ws.py`."""
+    """What a server has for `DIRECT`: see `uvicorn_ws.py`.
+
+    Attributes:
+        outlives_call: whether a connection with a client goes on when the call of the
+            application has returned.
+    """
+
+    outlives_call: bool
 
     def attach(self, client: "DirectConnection") -> None:
         """Give messages to a client from now on."""
+        ...
+
+    async def send(self, event: Message) -> None:
+        """Take an event; as the ``send`` of the call, which may have returned."""
+        ...
+
+    def end_call(self) -> None:
+        """Do what is done when a call returns: close, if no close is under way."""
         ...
 
     def write_messages(self, pieces: list[bytes]) -> None:
@@ -116,12 +131,8 @@ class WebSocketConnection:
                 raise
             self._task.uncancel()
         finally:
-            self._deadline.cancel()
-            if self._end_timer is not None:
-                self._end_timer.cancel()
-            self._session.connection_lost()
+            self._end()
             if self._writer is not None:
-                self._writer.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await self._writer
 
@@ -132,6 +143,15 @@ class WebSocketConnection:
     async def _read(self) -> None:
         """Read until the client is gone."""
         raise NotImplementedError
+
+    def _end(self) -> None:
+        """The client is gone."""
+        self._deadline.cancel()
+        if self._end_timer is not None:
+            self._end_timer.cancel()
+        self._session.connection_lost()
+        if self._writer is not None:
+            self._writer.cancel()
 
     async def _send_close(self, code: int, reason: str) -> None:
         await self._send({"type": "websocket.close", "code": code, "reason": reason})
@@ -249,7 +269,9 @@ class EventConnection(WebSocketConnection):
 class DirectConnection(WebSocketConnection):
     """A client on our own kind of uvicorn's protocol: see `uvicorn_ws.py`.
 
-    Messages come and go without events, and without a task that writes.
+    Messages come and go without events, and without a task that writes. Where the
+    server allows it there is no task at all: the call of the application returns, and
+    with it go its coroutines and its scope.
     """
 
     _outbox_type = MessageOutbox
@@ -257,6 +279,36 @@ class DirectConnection(WebSocketConnection):
     def __init__(self, hub: Hub, scope: Scope, receive: Receive, send: Send) -> None:
         super().__init__(hub, scope, receive, send)
         self._server: DirectServer = scope["extensions"][DIRECT]
+        self._has_ended = False
+
+    @override
+    async def run(self, subprotocol: str | None) -> None:
+        if not self._server.outlives_call:
+            await super().run(subprotocol)
+            return
+        await self._send({"type": "websocket.accept", "subprotocol": subprotocol})
+        # Those of the call know all that was around it.
+        self._receive, self._send = _nothing, self._server.send
+        self._session.start()
+        self._begin()
+
+    def connection_lost(self) -> None:
+        """The connection is gone, and there is no call that would be told."""
+        if not self._has_ended:
+            self._has_ended = True
+            self._end()
+
+    @override
+    def abort(self) -> None:
+        if self._server.outlives_call:
+            # Not in the middle of what the session does.
+            self._loop.call_soon(self._end_call)
+        else:
+            super().abort()
+
+    def _end_call(self) -> None:
+        self.connection_lost()
+        self._server.end_call()
 
     def receive_data(self, data: bytes) -> None:
         """The client has sent something, in one message or more."""
@@ -310,6 +362,11 @@ class DirectConnection(WebSocketConnection):
         assert self._close is not None
         with contextlib.suppress(OSError, RuntimeError):
             await self._send_close(*self._close)
+
+
+async def _nothing() -> Message:
+    """What a call receives that has returned."""
+    raise RuntimeError("the call has returned")
 
 
 def close_code(error: PeerError | None) -> int:

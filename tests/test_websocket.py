@@ -15,7 +15,7 @@ from romp_asgi import Config, Romp
 from romp_asgi.errors import InternalError, SlowConsumer
 from romp_asgi.routes.websocket import origin_allowed
 from romp_asgi.server import Server
-from romp_asgi.uvicorn_ws import WebSocketProtocol
+from romp_asgi.uvicorn_ws import StandAloneProtocol, WebSocketProtocol
 from romp_asgi.websocket import close_code
 
 pytestmark = pytest.mark.anyio
@@ -25,9 +25,9 @@ SUBSCRIBE = "SUBSCRIBE\ndestination:/topic/a\nid:1\nreceipt:s\n\n\0"
 SEND = "SEND\ndestination:/topic/a\n\n"
 
 
-@pytest.fixture(params=["ours", "uvicorn"])
+@pytest.fixture(params=[StandAloneProtocol, WebSocketProtocol, "websockets-sansio"])
 def ws(request: pytest.FixtureRequest) -> Any:
-    return WebSocketProtocol if request.param == "ours" else "websockets-sansio"
+    return request.param
 
 
 @asynccontextmanager
