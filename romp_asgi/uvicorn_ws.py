@@ -34,10 +34,6 @@ _DRAIN: Final = 10.0
 class MessageClient(Protocol):
     """What takes messages without events."""
 
-    def connection_lost(self) -> None:
-        """The peer is gone; only told if the application's call has returned."""
-        ...
-
     def receive_data(self, data: bytes) -> None:
         """The peer has sent messages, text or binary: the payloads of one read."""
         ...
@@ -48,6 +44,14 @@ class MessageClient(Protocol):
 
     def resume_writing(self) -> None:
         """It is taken again."""
+        ...
+
+
+class LastingClient(MessageClient, Protocol):
+    """One that stays when the application's call has returned."""
+
+    def connection_lost(self) -> None:
+        """No message comes or goes any more; may be told more than once."""
         ...
 
 
@@ -167,7 +171,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     An application that knows nothing of that has the events of ASGI, as ever. One that
     does finds this object in the extensions of its scope, unless messages are deflated,
     and may call `attach` when it has accepted the connection. From then on the only
-    event that it receives is ``websocket.disconnect``; it closes by an event, too.
+    event that there is for it is ``websocket.disconnect``; it closes by an event, too.
     """
 
     #: Whether a connection with a client goes on when the application's call returns.
@@ -266,7 +270,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
                 received.append(event.get("bytes") or b"")
         # Of what was for the handshake and for events most connections keep a third of
         # their memory, and need nothing any more.
-        self.queue = LastEvents()  # type: ignore[assignment]  # it has all that is called
+        self.queue = self._last_events(client)  # type: ignore[assignment]  # it has all that is called
         for event in others:
             self.queue.put_nowait(event)
         self.response = None  # type: ignore[assignment]  # it was sent
@@ -274,6 +278,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.resume_reading()
         if received:
             client.receive_data(b"".join(received))
+
+    def _last_events(self, client: MessageClient) -> "LastEvents | Farewell":
+        """What takes the events that may come after a client was attached."""
+        return LastEvents()
 
     def end_call(self) -> None:
         """Close as when the application's call returns: if no close is under way."""
@@ -309,8 +317,30 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self._client is not None and self._was_paused and self.writable.is_set():
             self.pong_timer = self.pending_ping_payload = None
             self.schedule_ping()
+            return
+        super().keepalive_timeout()
+        if self.close_sent:
+            self._tell_of_end(1011)
+
+    @override
+    def eof_received(self) -> None:
+        # What is left to be written is not waited for without an end.
+        self.transport.close()
+        self._tell_of_end(1006)
+
+    def _tell_of_end(self, code: int) -> None:
+        """Tell the client now, not when all is written: what it writes is dropped."""
+        if self._client is not None:
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": code})
+
+    @override
+    def shutdown(self) -> None:
+        if self.handshake_complete and self.conn.state is not State.OPEN:
+            # uvicorn would begin a close where one is under way.
+            self.stop_keepalive()
+            self.transport.close()
         else:
-            super().keepalive_timeout()
+            super().shutdown()
 
     @override
     def pause_writing(self) -> None:
@@ -340,12 +370,29 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._received.append(data)
 
 
+class Farewell:
+    """An `asyncio.Queue` of which nobody reads: each event says that it is over.
+
+    Args:
+        client: told in the next pass, when what came before has been given to it.
+    """
+
+    __slots__ = ("_client",)
+
+    def __init__(self, client: LastingClient) -> None:
+        self._client = client
+
+    def put_nowait(self, event: ASGIReceiveEvent) -> None:
+        """Add an event: there is none but ``websocket.disconnect``."""
+        asyncio.get_running_loop().call_soon(self._client.connection_lost)
+
+
 class StandAloneProtocol(WebSocketProtocol):
     """The same for an application with nothing around it: its call need not last.
 
     Where a client was attached the connection goes on when the call has returned. What
-    the call had in memory, coroutines, scope and task, is more than all the rest of an
-    idle connection.
+    the call had in memory, coroutines, scope and task, is as much as all the rest of
+    an idle connection. The client, a `LastingClient`, is told of the end.
     """
 
     outlives_call = True
@@ -353,28 +400,24 @@ class StandAloneProtocol(WebSocketProtocol):
     @override
     async def run_asgi(self) -> None:
         # uvicorn's closes when the call returns.
+        stays = False
         try:
             await self.app(self.scope, self.receive, self.send)
+            stays = self._client is not None
+            if not stays and not self.handshake_complete:
+                self.logger.error("The application returned without a handshake.")
+                self.send_500_response()
         except ClientDisconnected:
             pass
         except BaseException:
             self.logger.exception("Exception in ASGI application\n")
             self.send_500_response()
-        if self._client is None:
+        if not stays:
             self.end_call()
         elif self.handshake_complete:
             # Nothing asks for them any more.
             del self.scope, self.request
 
     @override
-    def connection_lost(self, exc: Exception | None) -> None:
-        client = self._client
-        super().connection_lost(exc)
-        if client is not None:
-            client.connection_lost()
-
-    @override
-    def attach(self, client: MessageClient) -> None:
-        super().attach(client)
-        if self.disconnected:
-            client.connection_lost()
+    def _last_events(self, client: MessageClient) -> Farewell:
+        return Farewell(cast(LastingClient, client))

@@ -40,6 +40,9 @@ DIRECT: Final = "romp_asgi.direct"
 #: Seconds for a client to take what is queued to it, and to answer a close.
 _DRAIN: Final = 10.0
 
+#: Octets of the reason of a close (RFC 6455 § 5.5).
+_MAX_REASON: Final = 123
+
 
 class DirectServer(Protocol):
     """What a server has for `DIRECT`: see `uvicorn_ws.py`.
@@ -154,10 +157,13 @@ class WebSocketConnection:
             self._writer.cancel()
 
     async def _send_close(self, code: int, reason: str) -> None:
-        await self._send({"type": "websocket.close", "code": code, "reason": reason})
-        # Some servers close only when we return, and tell the reader nothing until
-        # then: granian.
-        self.abort()
+        close = {"type": "websocket.close", "code": code, "reason": reason}
+        try:
+            await self._send(close)
+        finally:
+            # Some servers close only when we return, and tell the reader nothing until
+            # then: granian.
+            self.abort()
 
     # What the session and the outbox ask
 
@@ -179,7 +185,7 @@ class WebSocketConnection:
 
     def close(self, error: PeerError | None) -> None:
         """Write what is queued, then close with a code that fits."""
-        self._close = close_code(error), "" if error is None else error.message
+        self._close = close_code(error), close_reason(error)
         self.outbox.flush()
         self._end_timer = self._loop.call_later(_DRAIN, self.abort)
 
@@ -269,9 +275,7 @@ class EventConnection(WebSocketConnection):
 class DirectConnection(WebSocketConnection):
     """A client on our own kind of uvicorn's protocol: see `uvicorn_ws.py`.
 
-    Messages come and go without events, and without a task that writes. Where the
-    server allows it there is no task at all: the call of the application returns, and
-    with it go its coroutines and its scope.
+    Messages come and go without events, and without a task that writes.
     """
 
     _outbox_type = MessageOutbox
@@ -279,36 +283,6 @@ class DirectConnection(WebSocketConnection):
     def __init__(self, hub: Hub, scope: Scope, receive: Receive, send: Send) -> None:
         super().__init__(hub, scope, receive, send)
         self._server: DirectServer = scope["extensions"][DIRECT]
-        self._has_ended = False
-
-    @override
-    async def run(self, subprotocol: str | None) -> None:
-        if not self._server.outlives_call:
-            await super().run(subprotocol)
-            return
-        await self._send({"type": "websocket.accept", "subprotocol": subprotocol})
-        # Those of the call know all that was around it.
-        self._receive, self._send = _nothing, self._server.send
-        self._session.start()
-        self._begin()
-
-    def connection_lost(self) -> None:
-        """The connection is gone, and there is no call that would be told."""
-        if not self._has_ended:
-            self._has_ended = True
-            self._end()
-
-    @override
-    def abort(self) -> None:
-        if self._server.outlives_call:
-            # Not in the middle of what the session does.
-            self._loop.call_soon(self._end_call)
-        else:
-            super().abort()
-
-    def _end_call(self) -> None:
-        self.connection_lost()
-        self._server.end_call()
 
     def receive_data(self, data: bytes) -> None:
         """The client has sent something, in one message or more."""
@@ -364,9 +338,58 @@ class DirectConnection(WebSocketConnection):
             await self._send_close(*self._close)
 
 
-async def _nothing() -> Message:
-    """What a call receives that has returned."""
-    raise RuntimeError("the call has returned")
+class LastingConnection(DirectConnection):
+    """The same where the connection outlives the call of the application.
+
+    The call returns when the client is let in, and with it go a task, its coroutines
+    and the scope, which are half of what an idle connection has in memory.
+    """
+
+    def __init__(self, hub: Hub, scope: Scope, receive: Receive, send: Send) -> None:
+        super().__init__(hub, scope, receive, send)
+        self._has_ended = False
+
+    @override
+    async def run(self, subprotocol: str | None) -> None:
+        await self._send({"type": "websocket.accept", "subprotocol": subprotocol})
+        # Those of the call hold the scope, and what Starlette has around it.
+        del self._receive
+        self._send = self._server.send
+        try:
+            self._session.start()
+            self._begin()
+        except BaseException:
+            self.connection_lost()
+            raise
+
+    def connection_lost(self) -> None:
+        """The client is gone, or will be when the close is done."""
+        if not self._has_ended:
+            self._has_ended = True
+            self._end()
+
+    @override
+    def abort(self) -> None:
+        # Not in the middle of what the session does.
+        self._loop.call_soon(self._abort)
+
+    def _abort(self) -> None:
+        self.connection_lost()
+        self._server.end_call()
+
+
+def connection_type(scope: Scope) -> type[WebSocketConnection]:
+    """The kind of connection for what the server can do."""
+    server = scope.get("extensions", {}).get(DIRECT)
+    if server is None:
+        return EventConnection
+    return LastingConnection if server.outlives_call else DirectConnection
+
+
+def close_reason(error: PeerError | None) -> str:
+    """What a close says beside its code, in as many octets as it may have."""
+    text = "" if error is None else error.message
+    return text.encode()[:_MAX_REASON].decode(errors="ignore")
 
 
 def close_code(error: PeerError | None) -> int:

@@ -20,6 +20,7 @@ from websockets.server import ServerProtocol
 
 from bench.wire import websocket_frame
 from romp_asgi.uvicorn_ws import (
+    Farewell,
     Gate,
     LastEvents,
     StandAloneProtocol,
@@ -215,9 +216,6 @@ class Reading:
 
     # The client
 
-    def connection_lost(self) -> None:
-        raise AssertionError("its call has not returned")
-
     def receive_data(self, data: bytes) -> None:
         self.payloads += data
 
@@ -275,11 +273,12 @@ async def test_a_client_keeps_nothing_of_its_handshake(ws: Any) -> None:
         if ws.outlives_call:
             assert not hasattr(protocol, "scope")
             assert not hasattr(protocol, "request")
+            assert isinstance(protocol.queue, Farewell)
         else:
             assert protocol.scope["headers"]
             assert not protocol.request.headers
+            assert isinstance(protocol.queue, LastEvents)
         assert protocol.response is None
-        assert isinstance(protocol.queue, LastEvents)
         assert isinstance(protocol.writable, Gate)
 
 
@@ -407,6 +406,48 @@ async def test_a_session_ends_with_the_close_whatever_the_client_does(
                     await asyncio.sleep(0.01)
 
 
+ENDS = {
+    "close": client_frame(Opcode.CLOSE, b"\x03\xe8"),
+    "no text": client_frame(Opcode.TEXT, b"\xff", fin=False)
+    + client_frame(Opcode.CONT, b"\xff"),
+    "eof": b"",
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("reads_on", [True, False])
+async def test_who_has_ended_takes_nothing_more_from_a_queue(
+    ws: Any, end: str, reads_on: bool
+) -> None:
+    tables = {"/queue/a": {"type": "queue", "max_messages": 1000}}
+    async with serving(ws, destinations=tables) as (url, romp):
+        for _ in range(400):
+            await romp.publish("/queue/a", b"x" * 100_000)
+        with handshake(url) as s:
+            await until(s, b"\r\n\r\n")
+            subscribe = "SUBSCRIBE\ndestination:/queue/a\nid:1\n\n\0"
+            frames = CONNECT + subscribe
+            s.sendall(websocket_frame(frames.encode(), masked=True))
+            queue = romp._hub.broker.destinations["/queue/a"]
+            async with asyncio.timeout(5):
+                while len(queue) == 400:
+                    await asyncio.sleep(0.01)
+                if ENDS[end]:
+                    s.sendall(ENDS[end])
+                else:
+                    s.shutdown(socket.SHUT_WR)
+                # What is written to it already is still on the way.
+                while romp._hub.sessions:
+                    await asyncio.sleep(0.01)
+            left = len(queue)
+            assert left > 100
+            if reads_on:
+                while await asyncio.to_thread(s.recv, 1 << 20):
+                    pass
+            await asyncio.sleep(0.05)
+            assert len(queue) == left
+
+
 async def test_what_waits_is_written_before_the_close(ws: Any) -> None:
     count = 100
     async with serving(ws) as (url, romp), connected(url) as client:
@@ -493,7 +534,9 @@ async def until(sock: socket.socket, octets: bytes) -> None:
     """Read until something has come."""
     data = b""
     while octets not in data:
-        data += await asyncio.to_thread(sock.recv, 10_000)
+        piece = await asyncio.to_thread(sock.recv, 10_000)
+        assert piece, data
+        data += piece
 
 
 def send_as_much_as_goes(sock: socket.socket, frame: bytes) -> int:

@@ -12,11 +12,11 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from romp_asgi import Config, Romp
-from romp_asgi.errors import InternalError, SlowConsumer
+from romp_asgi.errors import FilterError, InternalError, SlowConsumer
 from romp_asgi.routes.websocket import origin_allowed
 from romp_asgi.server import Server
 from romp_asgi.uvicorn_ws import StandAloneProtocol, WebSocketProtocol
-from romp_asgi.websocket import close_code
+from romp_asgi.websocket import close_code, close_reason
 
 pytestmark = pytest.mark.anyio
 
@@ -77,6 +77,12 @@ async def connected(url: str, **more: Any) -> AsyncIterator[ClientConnection]:
 async def subscribed(client: ClientConnection) -> None:
     await client.send(SUBSCRIBE)
     assert str(await client.recv()).startswith("RECEIPT\n")
+
+
+def test_a_reason_is_cut_to_what_a_close_may_have() -> None:
+    assert close_reason(None) == ""
+    assert close_reason(FilterError("no")) == "no"
+    assert close_reason(FilterError("ü" * 100)) == "ü" * 61
 
 
 async def closed_with(client: ClientConnection) -> int:

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from romp_asgi.hub import Hub
-from romp_asgi.websocket import DIRECT, DirectConnection, EventConnection
+from romp_asgi.websocket import connection_type
 
 logger = logging.getLogger(__name__)
 
@@ -40,9 +40,7 @@ class WebSocketEndpoint:
             await self._refuse(f"The origin {origin} may not.", scope, receive, send)
             return
         await receive()  # websocket.connect
-        is_direct = DIRECT in scope.get("extensions", {})
-        kind = DirectConnection if is_direct else EventConnection
-        connection = kind(self._hub, scope, receive, send)
+        connection = connection_type(scope)(self._hub, scope, receive, send)
         await connection.run(choose_subprotocol(scope.get("subprotocols", [])))
 
     @staticmethod
