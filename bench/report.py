@@ -16,6 +16,8 @@ from bench.metrics import Metric, written
 from bench.scenarios import Scenario
 
 OURS = "romp"
+#: Ours in all its kinds; no ratio to these is told.
+OUR_KINDS = frozenset({OURS, "romp-compiled"})
 CEILING = "echo"  # no broker: there is no ratio to it
 _BUSY = 0.85  # of a core: a generator that needs more may be what is measured
 
@@ -179,7 +181,7 @@ class Report:
             scenarios: Which rows; None for all.
         """
         peers = list(self.versions)
-        others = [peer for peer in self.brokers if not peer.startswith(OURS)]
+        others = [peer for peer in self.brokers if peer not in OUR_KINDS]
         if OURS not in peers:
             others = []
         heads = ["", "", *peers, *(f"{OURS} : {peer}" for peer in others)]

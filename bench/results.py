@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.bars import Bar, Group, picture
-from bench.report import CEILING, OURS, Report
+from bench.report import CEILING, OUR_KINDS, Report
 from bench.scenarios import FAMILIES, Scenario
 
 _HOW_TO_READ = """\
@@ -70,7 +70,7 @@ def _explained(scenarios: Sequence[Scenario]) -> str:
 def _kind(peer: str) -> Literal["ours", "theirs", "ceiling"]:
     if peer == CEILING:
         return "ceiling"
-    return "ours" if peer.startswith(OURS) else "theirs"
+    return "ours" if peer in OUR_KINDS else "theirs"
 
 
 def _picture(report: Report, scenario: Scenario) -> str:

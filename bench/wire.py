@@ -9,7 +9,7 @@ import socket
 import struct
 from base64 import b64encode
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Self
 
 from bench.errors import BenchError
@@ -94,8 +94,8 @@ class Endpoint:
     Attributes:
         tcp: Address and port.
         websocket: The same for WebSocket; None if it has none.
-        path: Of WebSocket.
-        subprotocol: The same.
+        path: Where WebSocket is.
+        subprotocol: What is offered there.
         host: What the `host` header has to be.
         login: Empty if none is needed.
         passcode: Goes with it.
@@ -109,6 +109,7 @@ class Endpoint:
 
     tcp: tuple[str, int]
     websocket: tuple[str, int] | None
+    _: KW_ONLY
     path: str = "/"
     subprotocol: str = "v12.stomp"
     host: str = "localhost"

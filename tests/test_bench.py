@@ -415,18 +415,22 @@ def test_an_idle_connection_may_get_line_feeds_alone(websocket: bool) -> None:
             peer, _ = server.accept()
             with peer:
                 peer.sendall(upgraded + sent(b"CONNECTED\nversion:1.2\n\n\0"))
+                connected.wait(5)
                 peer.sendall(sent(b"\n"))
-                assert heard.wait(5)
+                heard.wait(5)
                 peer.sendall(sent(b"MESSAGE\n\n\0"))
-                assert said.wait(5)
+                said.wait(5)
 
-        heard, said = threading.Event(), threading.Event()
+        connected, heard, said = (threading.Event() for _ in range(3))
         thread = threading.Thread(target=serve)
         thread.start()
         with Client(endpoint, websocket=websocket, timeout=5) as client:
+            connected.set()
+            client.socket.recv(1, socket.MSG_PEEK)  # it has come
             client.expect_nothing()
             heard.set()
-            time.sleep(0.2)
+            client.socket.settimeout(5)
+            client.socket.recv(1, socket.MSG_PEEK)
             with pytest.raises(BenchError, match=r"an idle connection got .*MESS"):
                 client.expect_nothing()
             said.set()
@@ -627,11 +631,16 @@ def test_a_peer_without_websocket_is_not_asked_for_it() -> None:
     peer.discard()
 
 
-def test_what_is_not_in_a_config_is_not_asked_for() -> None:
+def test_a_peer_that_answers_no_acks_is_not_asked_for_it() -> None:
     peer = RustRomp()
     assert peer.refusal(SCENARIOS["ack-100"]) == "it answers no ACK with a receipt"
     assert peer.refusal(SCENARIOS["ws-packed-1-1"]).startswith("it sends each frame")
     assert peer.refusal(SCENARIOS["topic-1-1"]) == ""
+    peer.discard()
+
+
+def test_destinations_of_a_config_are_given_out_once() -> None:
+    peer = RustRomp()
     names = {peer.destination("queue", "any") for _ in range(12_000)}
     assert {"/queue/00000", "/queue/11999"} <= names
     assert len(names) == 12_000

@@ -142,6 +142,18 @@ def test_bars_are_as_long_as_their_figures() -> None:
     ).count("<rect")
 
 
+def test_the_romp_in_rust_is_another_one(tmp_path: Path) -> None:
+    it = report("queue-1-1")
+    for peer, figure in (("romp", 100), ("romp-compiled", 200), ("romp-rust", 50)):
+        add(it, "queue-1-1", peer, figure)
+    head = it.table().splitlines()[0]
+    assert "romp : romp-rust" in head
+    assert "romp : romp-compiled" not in head
+    write_results(it, tmp_path / "RESULTS.md")
+    picture = (tmp_path / "results" / "queue-1-1.svg").read_text()
+    assert picture.count("#2f81f7") == 2
+
+
 def test_the_page_has_a_table_a_family_and_a_picture_a_scenario(tmp_path: Path) -> None:
     it = report("queue-1-1", "request-1")
     add(it, "queue-1-1", "romp", 1000)
