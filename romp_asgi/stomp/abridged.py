@@ -28,6 +28,10 @@ RECEIPT_START: Final = b"\nreceipt:"
 _MAX_RUN_BODY: Final = 1024
 _MAX_RUN: Final = 64
 
+_NUL: Final = 0
+_CR: Final = ord("\r")
+_BACKSLASH: Final = ord("\\")
+
 #: To look up a member in its enum takes 0.1 µs each time, in Python 3.11.
 _ACK: Final = Command.ACK
 _SEND: Final = Command.SEND
@@ -173,7 +177,7 @@ def without_receipt(block: bytes) -> tuple[bytes, str] | None:
     if end < 0:
         end = len(block)
     value = block[value_start:end]
-    if b"\\" in value or b"\r" in value or b"\0" in value:
+    if _BACKSLASH in value or _CR in value or _NUL in value:
         return None
     try:
         return block[:start] + block[end:], value.decode()

@@ -28,6 +28,8 @@ MAX_NAMES: Final = 4
 #: A name with one of these is written in another way than it is called.
 _ESCAPED: Final = frozenset(":\\\n\r")
 
+_COLON: Final = ord(":")
+
 #: Values with one of these may not be what they look like.
 _NOT_IN_VALUES: Final = b"\r\0"
 
@@ -81,7 +83,7 @@ class Varied:
                 text = value.decode()
                 if "\\" in text:
                     text = self._version.unescape(text)
-                if b":" in value:
+                if _COLON in value:
                     # The grammar has it escaped, and so it is passed on.
                     values[index] = value.replace(b":", b"\\c")
                 headers[name] = text
