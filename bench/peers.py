@@ -145,7 +145,22 @@ class RabbitMQ(Peer):
         self._run([self._server], environment)
 
 
-class RustRomp(Peer):
+class _Stored(Peer):
+    """A broker that scripts/bench-peers puts into the store.
+
+    Attributes:
+        _server: Its program.
+    """
+
+    _server: ClassVar[Path]
+
+    @classmethod
+    def installed(cls) -> bool:
+        """Whether scripts/bench-peers has installed it."""
+        return cls._server.exists()
+
+
+class RustRomp(_Stored):
     """romp, the server in Rust whose config files ours loads.
 
     It knows no patterns, so all its destinations are in its config, and what one asks
@@ -163,11 +178,6 @@ class RustRomp(Peer):
     ) -> None:
         super().__init__(cores, packed=packed)
         self._numbers = itertools.count()
-
-    @classmethod
-    def installed(cls) -> bool:
-        """Whether scripts/bench-peers has installed it."""
-        return cls._server.exists()
 
     def _endpoint(self, tcp: int, websocket: int) -> Endpoint:
         return Endpoint(
@@ -202,10 +212,9 @@ class RustRomp(Peer):
     def _start(self) -> None:
         assert self.endpoint.websocket is not None
         text = (_HERE / "romp-rust.toml").read_text()
-        ports = self.endpoint.tcp[1], self.endpoint.websocket[1]
         text = text.format(
-            tcp=ports[0],
-            websocket=ports[1],
+            tcp=self.endpoint.tcp[1],
+            websocket=self.endpoint.websocket[1],
             admin=free_port(),
             pid_file=self._path / "pid",
             open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
@@ -221,16 +230,11 @@ class RustRomp(Peer):
         self._run([self._server], environment)
 
 
-class CoilMQ(Peer):
+class CoilMQ(_Stored):
     """CoilMQ, the other broker in Python, in a virtual environment of its own."""
 
     name = "coilmq"
     _server: ClassVar = STORE / "coilmq" / "bin" / "coilmq"
-
-    @classmethod
-    def installed(cls) -> bool:
-        """Whether scripts/bench-peers has installed it."""
-        return cls._server.exists()
 
     def _endpoint(self, tcp: int, websocket: int) -> Endpoint:
         return Endpoint(

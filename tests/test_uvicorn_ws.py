@@ -412,6 +412,7 @@ ENDS = {
     "no text": client_frame(Opcode.TEXT, b"\xff", fin=False)
     + client_frame(Opcode.CONT, b"\xff"),
     "eof": b"",
+    "no answer to a ping": b"",
 }
 
 
@@ -421,7 +422,8 @@ async def test_who_has_ended_takes_nothing_more_from_a_queue(
     ws: Any, end: str, reads_on: bool
 ) -> None:
     tables = {"/queue/a": {"type": "queue", "max_messages": 1000}}
-    async with serving(ws, destinations=tables) as (url, romp):
+    ping = 0.2 if end == "no answer to a ping" else 20
+    async with serving(ws, ping=ping, destinations=tables) as (url, romp):
         for _ in range(400):
             await romp.publish("/queue/a", b"x" * 100_000)
         with handshake(url) as s:
@@ -435,7 +437,7 @@ async def test_who_has_ended_takes_nothing_more_from_a_queue(
                     await asyncio.sleep(0.01)
                 if ENDS[end]:
                     s.sendall(ENDS[end])
-                else:
+                elif end == "eof":
                     s.shutdown(socket.SHUT_WR)
                 # What is written to it already is still on the way.
                 while romp._hub.sessions:
@@ -447,6 +449,25 @@ async def test_who_has_ended_takes_nothing_more_from_a_queue(
                     pass
             await asyncio.sleep(0.05)
             assert len(queue) == left
+
+
+async def test_a_stop_finds_a_close_under_way(ws: Any) -> None:
+    """Its client has not read all: the server ends all the same, without an error."""
+    with contextlib.ExitStack() as stack:
+        queue = {"/queue/a": {"type": "queue", "max_messages": 1000}}
+        async with serving(ws, destinations=queue) as (url, romp):
+            for _ in range(400):
+                await romp.publish("/queue/a", b"x" * 100_000)
+            s = stack.enter_context(handshake(url))
+            await until(s, b"\r\n\r\n")
+            frames = CONNECT + "SUBSCRIBE\ndestination:/queue/a\nid:1\n\n\0"
+            s.sendall(websocket_frame(frames.encode(), masked=True))
+            async with asyncio.timeout(5):
+                while len(romp._hub.broker.destinations["/queue/a"]) == 400:
+                    await asyncio.sleep(0.01)
+                s.sendall(ENDS["close"])
+                while romp._hub.sessions:
+                    await asyncio.sleep(0.01)
 
 
 async def test_what_waits_is_written_before_the_close(ws: Any) -> None:
