@@ -74,6 +74,9 @@ _ACK: Final = Command.ACK
 _DISCONNECT: Final = Command.DISCONNECT
 _CONNECTED: Final = State.CONNECTED
 
+#: What a SEND may ask for beside its destination.
+_MATTERS: Final = frozenset({spec.RECEIPT, spec.TRANSACTION})
+
 #: Octets that are read from a client that is held and has something to acknowledge.
 _MAX_AHEAD: Final = 65536
 
@@ -349,7 +352,10 @@ class Session:
                     self._send_run(frame, headers)
                     return
                 target: Destination | None = headers.target
-                if target is not None and target.exists:
+                if target is None or not target.exists:
+                    plain = _MATTERS.isdisjoint(headers)
+                    target = self._target(headers) if plain else None
+                if target is not None:
                     message = Message(target.name, headers, frame.body)
                     pending = broker.send(self.client, message, self._now, None, target)
                     if pending is not None or isinstance(frame, ReceiptSend):
@@ -561,18 +567,16 @@ class Session:
                 raise
             self.command(frame)
             return None
-        if (
-            type(headers) is Headers
-            and (headers.is_known or headers.template is not None)
-            and transaction is None
-            and spec.RECEIPT not in headers
-        ):
-            target = broker.destinations.get(destination)
-            if headers.template is not None:
-                headers.template.target = target
-            if headers.is_known:
-                headers.target = target
         return pending
+
+    def _target(self, headers: Headers) -> Destination | None:
+        """The destination of a SEND, if it is there; its headers lead to it then."""
+        target = self.hub.broker.destinations.get(headers.get(spec.DESTINATION, ""))
+        if headers.template is not None:
+            headers.template.target = target
+        if headers.is_known:
+            headers.target = target
+        return target
 
     def command(self, frame: Frame) -> None:
         """A SEND to a virtual name that no filter claims."""

@@ -28,6 +28,32 @@ _PLACES: Final = 1 << 16
 _PLACE: Final = _PLACES - 1
 
 
+class Template(Headers):
+    """The headers of one SEND of a kind, from which those of the others are made.
+
+    Nobody sends these themselves: of the attributes that are read for a SEND they have
+    ``length`` and ``target``, ``follower``, ``is_known`` and ``start``.
+
+    Attributes:
+        first: the octets that a SEND of the kind begins with, up to the first of the
+            values that are others in each.
+        form: the lines that are passed on, with a ``%b`` for each of these values.
+        max_size: octets that a block may have without a look at the limits.
+        names: of the headers with these values, in the order of the lines.
+        others: the octets after each of these values, up to the next one or the body.
+        version: the version that they are read by.
+    """
+
+    __slots__ = ("first", "form", "max_size", "names", "others", "version")
+
+    first: bytes
+    form: bytes
+    max_size: int
+    names: list[str]
+    others: list[bytes]
+    version: Version
+
+
 class Blocks:
     """The blocks of SENDs, as one version and its limits have them read.
 
@@ -63,10 +89,12 @@ class Blocks:
                 self.remember(block, headers)
         return headers
 
-    def offer(self, block: bytes, headers: Headers) -> None:
-        """Remember a block, if it has come before."""
-        if self.has_come(block) and len(block) <= MAX_BLOCK_SIZE:
-            self.remember(block, headers)
+    def offer(self, block: bytes, headers: Headers) -> bool:
+        """Remember a block, if it has come before; return whether it is now."""
+        if not self.has_come(block) or len(block) > MAX_BLOCK_SIZE:
+            return False
+        self.remember(block, headers)
+        return True
 
     def has_come(self, block: bytes) -> bool:
         """Whether a block came before; if not, it has now.
@@ -84,11 +112,17 @@ class Blocks:
 
     def remember(self, block: bytes, headers: Headers) -> None:
         """Have a block among the ``known``."""
-        # The octets; as text, which may have four for each; encoded for three versions.
-        copies = 6 if block.isascii() else 9
+        # The octets, with and without LF LF; as text, which may have four for each;
+        # encoded for three versions.
+        copies = 7 if block.isascii() else 10
         size = copies * len(block) + _HEADER_OVERHEAD * len(headers) + _OVERHEAD
         self._size += size
+        headers.start = None if isinstance(headers, Template) else block + b"\n\n"
+        headers.follower = None
         if self._size > self._max_size:
+            # What is pushed out must not be kept by those that stay.
+            for each in self.known.values():
+                each.follower = None
             self.earlier, self.known = self.known, {}
             self._size = size
         self.known[block] = headers

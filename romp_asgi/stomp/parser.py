@@ -22,7 +22,7 @@ from romp_asgi.stomp.abridged import (
     append_to_run,
     without_receipt,
 )
-from romp_asgi.stomp.blocks import MAX_BLOCK_SIZE, Blocks
+from romp_asgi.stomp.blocks import MAX_BLOCK_SIZE, Blocks, Template
 from romp_asgi.stomp.frame import Frame, Headers
 from romp_asgi.stomp.spec import (
     BODY_COMMANDS,
@@ -32,7 +32,7 @@ from romp_asgi.stomp.spec import (
     UNESCAPED_COMMANDS,
     Command,
 )
-from romp_asgi.stomp.varied import Varied, varying
+from romp_asgi.stomp.varied import Varied, made_at, varying
 from romp_asgi.stomp.versions import PADDING, STOMP_1_2, Version
 
 #: Octets as numbers: to find out whether a number is among octets takes a tenth of what
@@ -53,9 +53,17 @@ _LARGE_BODY: Final = 65536
 #: A little more than the largest block that is remembered has with its LF LF.
 _MAX_KNOWN: Final = MAX_BLOCK_SIZE + 16
 
+#: So many blocks in a row that had not come before are looked at, and then one of so
+#: many. Odd: kinds may come in turn.
+_LOOK_AT_EACH: Final = 64
+_LOOK_AT_SOME: Final = 7
+
 #: Of so many blocks that never came, one is looked at for what varies. Odd: those of
 #: two with the same time may come in pairs.
 _LEARN_EVERY: Final = 31
+
+#: The most digits that are read of a content-length.
+_MAX_DIGITS: Final = 18
 
 #: To look up a member in its enum takes 0.1 µs each time, in Python 3.11.
 _CONNECT: Final = Command.CONNECT
@@ -121,11 +129,13 @@ class Parser:
         "_is_due",
         "_knows_ack",
         "_large",
+        "_last",
         "_need",
         "_pieces",
         "_room",
         "_sample",
         "_size",
+        "_strange",
         "_unknown",
         "_varied",
         "commands",
@@ -157,6 +167,10 @@ class Parser:
         self._in_headers = False
         self._is_due = False
         self._blocks = blocks
+        # The headers, or the template, of the last frame, if they are remembered.
+        self._last: Headers | None = None
+        # How many blocks there were in a row that had not come before.
+        self._strange = 0
         # What its SENDs have of their own, once that is known; how many there were of
         # which nothing was known, and one of these to compare the next one with.
         self._varied: Varied | None = None
@@ -199,7 +213,7 @@ class Parser:
         """Forget what was read, and take nothing more."""
         self._pieces = []
         self._size = 0
-        self._large = self._sample = None
+        self._large = self._last = self._sample = None
         self._is_broken = True
 
     def frames(self) -> list[Frame]:
@@ -271,7 +285,8 @@ class Parser:
         self._abridges = abridges and not version.trims
         # What came before CONNECT was parsed by other rules.
         self._blocks = blocks
-        self._varied = self._sample = None
+        self._last = self._varied = self._sample = None
+        self._strange = 0
 
     def has_partial_frame(self) -> bool:
         """Whether octets of an incomplete frame are held."""
@@ -292,6 +307,7 @@ class Parser:
         self._in_headers = False
         blocks = self._blocks
         known_blocks = blocks.known if blocks is not None else _NONE
+        last = self._last
         knows_ack, abridges, varied = self._knows_ack, self._abridges, self._varied
         while True:
             # EOLs between frames: heart-beats, and what some clients end a frame with.
@@ -308,21 +324,43 @@ class Parser:
                     append_acks(frames, data, position, end, abridges=abridges)
                     position = end
                     continue
-            # A block that came before ends here, if this is one.
-            blank = data.find(b"\n\n", position, position + _MAX_KNOWN)
-            block = data[position:blank] if blank >= 0 else b""
-            known = known_blocks.get(block)
-            receipt = None
-            if known is None and abridges and block.find(RECEIPT_START) >= 0:
-                known, receipt = self._known_but_for_receipt(block)
-                if blocks is not None:
+            # What came after the last one before often does so again; else a block that
+            # came before ends at the next LF LF, if this is one.
+            known: Headers | None = None
+            follower: Headers | None = None
+            receipt: str | None = None
+            block, blank, body = b"", -1, 0
+            guess = None if last is None else last.follower
+            if guess is not None:
+                begin = guess.start
+                if begin is not None:
+                    if data.startswith(begin, position):
+                        known = follower = guess
+                        body = position + len(begin)
+                elif isinstance(guess, Template) and self._is_strange():
+                    known, body = made_at(data, position, guess)
+                    follower = guess
+            if known is None:
+                blank = data.find(b"\n\n", position, position + _MAX_KNOWN)
+                body = blank + 2
+                if blank >= 0:
+                    block = data[position:blank]
+                    known = known_blocks.get(block)
+                follower = known
+                if known is not None:
+                    if guess is not None and guess.start is None:
+                        # Some of their values come again.
+                        self._strange = 0
+                elif abridges and block.find(RECEIPT_START) >= 0:
+                    known, receipt = self._known_but_for_receipt(block)
+                    known_blocks = blocks.known if blocks is not None else _NONE
+                elif varied is not None and blocks is not None:
+                    known = varied.headers(block, blocks)
                     known_blocks = blocks.known  # others, perhaps
-            elif known is None and varied is not None and blocks is not None:
-                known = varied.headers(block, blocks)
-                known_blocks = blocks.known  # others, perhaps
+                    if known is not None:
+                        follower = known.template
             if known is not None:
                 command, headers, length = _SEND, known, known.length
-                body = blank + 2
                 nul = data.find(0, body) if length < 0 else -1
             else:
                 nul = data.find(0, position)
@@ -364,6 +402,10 @@ class Parser:
                 self._room = body - position + self._body_limit(command)
                 return position
             position = end + 1
+            if follower is not guess and follower is not None and last is not None:
+                last.follower = follower
+            if follower is not last:
+                last = self._last = follower
             if receipt is not None:
                 frames.append(ReceiptSend(headers, data[body:end], receipt))
                 continue
@@ -379,13 +421,18 @@ class Parser:
                 # block is read again with the rest of it.
                 if blocks is not None and not headers.is_known:
                     if known is None:
-                        self._offer(blocks, block, headers)
-                        if not headers.is_known:
-                            self._learn(blocks, block, headers)
-                            varied = self._varied
-                    elif blocks.has_come(block):
+                        if guess is not None:
+                            # Something else than before.
+                            self._strange = 0
+                        if not self._is_strange():
+                            self._offer(blocks, block, headers)
+                            if not headers.is_known:
+                                self._learn(blocks, block, headers)
+                                varied = self._varied
+                    elif block and blocks.has_come(block):
                         # Its values are few: better known with each of them.
                         blocks.remember(block, headers)
+                        self._strange = 0
             elif command is _CONNECT or command is _STOMP:
                 return position
 
@@ -442,12 +489,22 @@ class Parser:
             self._offer(blocks, large.block, headers)
         return b"".join(rest)
 
+    def _is_strange(self) -> bool:
+        """Count a block that is not known; return whether to take it for a new one.
+
+        To find out whether one came before takes time, and is of no use where all of
+        them are new. So of many in a row that were new only some are looked at.
+        """
+        self._strange = count = self._strange + 1
+        return count > _LOOK_AT_EACH and count % _LOOK_AT_SOME != 0
+
     def _offer(self, blocks: Blocks, block: bytes, headers: Headers) -> None:
         """Remember the block of a SEND, but for its receipt, if it has come before."""
         has_receipt = self._abridges and RECEIPT in headers
         parts = without_receipt(block) if has_receipt else None
         if parts is None:
-            blocks.offer(block, headers)
+            if blocks.offer(block, headers):
+                self._strange = 0
             return
         rest, _ = parts
         # One that is longer with its receipt is not looked for, and one that is known
@@ -458,6 +515,7 @@ class Parser:
             and blocks.recall(rest) is None
         ):
             blocks.remember(rest, self._parse_block(rest)[1])
+            self._strange = 0
 
     def _learn(self, blocks: Blocks, block: bytes, headers: Headers) -> None:
         """Find out of which kind a SEND is, whose block never came.
@@ -476,8 +534,8 @@ class Parser:
                 return
             block, _ = parts
         varied, sample = self._varied, self._sample
-        if varied is not None:
-            varied.offer(block, headers, blocks)
+        if varied is not None and varied.offer(block, headers, blocks):
+            self._strange = 0
         self._unknown += 1
         if sample is not None:
             known = [] if varied is None else varied.names
@@ -485,6 +543,7 @@ class Parser:
             if names:
                 self._sample = None
                 if names != known:
+                    self._strange = 0
                     limits = self.limits
                     max_size = min(limits.max_header_size, limits.max_header_len)
                     self._varied = Varied(names, self.version, max_size)
@@ -613,9 +672,13 @@ class Parser:
         size = len(block)
         if size > limits.max_header_size:
             raise LimitExceeded("max_header_size", limits.max_header_size)
-        if size > limits.max_header_len or rest.count(b"\n") >= limits.max_headers:
-            self._check_lines(rest.split(b"\n"))
         plain = self._parse_plain(rest)
+        if (
+            plain is None
+            or len(plain) > limits.max_headers
+            or size > limits.max_header_len
+        ):
+            self._check_lines(rest.split(b"\n"))
         if plain is None:
             headers = self._parse_headers(command, rest.split(b"\n") if rest else [])
         else:
@@ -633,8 +696,12 @@ class Parser:
         headers.is_known = False
         headers.template = None
         value = headers.get(CONTENT_LENGTH)
-        length = -1 if value is None else self._content_length(command, headers, value)
-        headers.length = length
+        if value is None:
+            headers.length = -1
+        elif value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS:
+            headers.length = int(value)
+        else:
+            raise _about(headers, _no_length(command, value))
         return command, headers
 
     def _parse_plain(self, rest: bytes) -> Headers | None:
@@ -681,17 +748,6 @@ class Parser:
             headers.setdefault(name, value)
         return headers
 
-    def _content_length(self, command: Command, headers: Headers, value: str) -> int:
-        if not (value.isascii() and value.isdigit() and len(value) <= 18):
-            error = HeaderError(
-                command,
-                CONTENT_LENGTH,
-                f"must be a number of octets, not {value[:40]!r}",
-            )
-            error.fatal = True  # where the frame ends is not known
-            raise _about(headers, error)
-        return int(value)
-
 
 def _about(
     headers: Headers, error: ProtocolError, receipt: str | None = None
@@ -704,6 +760,14 @@ def _about(
         receipt: the receipt, if it is not among the headers.
     """
     error.receipt_id = headers.get(RECEIPT) if receipt is None else receipt
+    return error
+
+
+def _no_length(command: Command, value: str) -> HeaderError:
+    error = HeaderError(
+        command, CONTENT_LENGTH, f"must be a number of octets, not {value[:40]!r}"
+    )
+    error.fatal = True  # where the frame ends is not known
     return error
 
 

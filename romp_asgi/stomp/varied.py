@@ -8,7 +8,7 @@ at a time: where kinds with other names take turns, some are read as ever.
 from typing import Final
 
 from romp_asgi.errors import FrameError
-from romp_asgi.stomp.blocks import MAX_BLOCK_SIZE, Blocks
+from romp_asgi.stomp.blocks import MAX_BLOCK_SIZE, Blocks, Template
 from romp_asgi.stomp.frame import Headers, encode_headers
 from romp_asgi.stomp.spec import (
     CONTENT_LENGTH,
@@ -31,23 +31,10 @@ _ESCAPED: Final = frozenset(":\\\n\r")
 _COLON: Final = ord(":")
 
 #: Values with one of these may not be what they look like.
-_NOT_IN_VALUES: Final = b"\r\0"
+_NUL: Final = 0
+_CR: Final = ord("\r")
 
-
-class Template(Headers):
-    """The headers of one SEND of a kind, from which those of the others are made.
-
-    Nobody sends these themselves: of the attributes that are read for a SEND they have
-    ``length`` and ``target``, and ``is_known``.
-
-    Attributes:
-        form: the lines that are passed on, with a ``%b`` for each of the values that
-            are others in each.
-    """
-
-    __slots__ = ("form",)
-
-    form: bytes
+_BACKSLASH: Final = ord("\\")
 
 
 class Varied:
@@ -72,56 +59,40 @@ class Varied:
         """The headers of a block of a kind that is remembered; else None."""
         values: list[bytes] = []
         template = blocks.recall(self._split(block, values))
-        if not isinstance(template, Template) or len(block) > self._max_size:
+        if not isinstance(template, Template):
             return None
-        headers = Headers(template)
-        try:
-            for index, name in enumerate(self.names):
-                value = values[index]
-                if len(value.translate(None, _NOT_IN_VALUES)) != len(value):
-                    return None
-                text = value.decode()
-                if "\\" in text:
-                    text = self._version.unescape(text)
-                if _COLON in value:
-                    # The grammar has it escaped, and so it is passed on.
-                    values[index] = value.replace(b":", b"\\c")
-                headers[name] = text
-        except (UnicodeDecodeError, FrameError):
-            # The error is told where it is read as any other.
-            return None
-        headers.encoded = template.form % tuple(values)
-        headers.encoded_version = self._version.name
-        headers.encoded_others = None
-        headers.is_known = False
-        headers.length = template.length
-        headers.plain = None
-        headers.size = 2 * len(block)
-        headers.tag = 0
-        headers.target = template.target
-        headers.template = template
-        return headers
+        return _made(template, values, len(block))
 
-    def offer(self, block: bytes, headers: Headers, blocks: Blocks) -> None:
+    def offer(self, block: bytes, headers: Headers, blocks: Blocks) -> bool:
         """Remember the kind of a block, if one of it has come before.
 
         Args:
             block: the block of a SEND, but for its receipt.
             headers: those that were read from it, and the receipt.
             blocks: where it is remembered.
+
+        Returns:
+            Whether it is remembered now.
         """
         rest = self._split(block, [])
         if not rest or len(block) > self._max_size or not blocks.has_come(rest):
-            return
+            return False
         lines = f"\n{encode_headers(headers, self._version, RESERVED_HEADERS)}"
         form = self._split(lines.encode(), []).replace(b"%", b"%%")
         template = Template(headers)
         template.pop(RECEIPT, None)
         # As in what `_split` makes of a block, a value was where a LF is too many.
         template.form = form.replace(b"\n\n", b"%b\n").removeprefix(b"\n")
+        first, *others, last = (rest + b"\n").split(b"\n\n")
+        template.first = first
+        template.others = [*[b"\n" + each for each in others], b"\n%b\n" % last]
+        template.names = self.names
+        template.version = self._version
+        template.max_size = self._max_size
         template.length = headers.length
         template.target = None
         blocks.remember(rest, template)
+        return True
 
     def _split(self, block: bytes, values: list[bytes]) -> bytes:
         """A block without the values that vary, which are appended to ``values``.
@@ -140,6 +111,71 @@ class Varied:
             key += before + found + b"\n"
             rest = lf + rest
         return key + rest
+
+
+def made_at(
+    data: bytes, position: int, template: Template
+) -> tuple[Headers | None, int]:
+    """The headers of a SEND, if it is of a kind.
+
+    Args:
+        data: what was read.
+        position: where the SEND begins.
+        template: that of the kind.
+
+    Returns:
+        The headers, None if it is not of that kind or has to be looked at more closely,
+        and where the body begins.
+    """
+    if not data.startswith(template.first, position):
+        return None, 0
+    values = []
+    start = position + len(template.first)
+    for literal in template.others:
+        end = data.find(b"\n", start, start + MAX_BLOCK_SIZE)
+        # No LF: this is -1, where nothing of it stands.
+        if not data.startswith(literal, end):
+            return None, 0
+        values.append(data[start:end])
+        start = end + len(literal)
+    return _made(template, values, start - 2 - position), start
+
+
+def _made(template: Template, values: list[bytes], size: int) -> Headers | None:
+    """Headers of a kind, by their values and the octets of their block.
+
+    Returns:
+        None if they have to be looked at more closely.
+    """
+    if size > template.max_size:
+        return None
+    headers = Headers(template)
+    try:
+        for index, name in enumerate(template.names):
+            value = values[index]
+            if _CR in value or _NUL in value:
+                return None
+            text = value.decode()
+            if _BACKSLASH in value:
+                text = template.version.unescape(text)
+            if _COLON in value:
+                # The grammar has it escaped, and so it is passed on.
+                values[index] = value.replace(b":", b"\\c")
+            headers[name] = text
+    except (UnicodeDecodeError, FrameError):
+        # The error is told where it is read as any other.
+        return None
+    headers.encoded = template.form % tuple(values)
+    headers.encoded_version = template.version.name
+    headers.encoded_others = None
+    headers.is_known = False
+    headers.length = template.length
+    headers.plain = None
+    headers.size = 2 * size
+    headers.tag = 0
+    headers.target = template.target
+    headers.template = template
+    return headers
 
 
 def varying(headers: Headers, others: Headers, names: list[str]) -> list[str]:

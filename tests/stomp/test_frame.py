@@ -172,6 +172,31 @@ def test_lines_that_are_passed_on_as_read_are_what_they_would_be_encoded_as(
     assert [encode_passed_on(frame.headers, version) for frame in frames] == [again] * 3
 
 
+@pytest.mark.parametrize(
+    ("lines", "passed_on"),
+    [
+        ("a:1|content-length:2|b:2", "a:1|content-length:2|b:2"),
+        ("content-length:2", "content-length:2"),
+        ("a:1", "a:1|content-length:2"),
+        ("content-length:2|ack:x", "content-length:2"),
+        ("content-length:2|message-id:x|a:1", "a:1|content-length:2"),
+        ("content-length:2|a:b:c", "a:b\\cc|content-length:2"),
+        ("content-length:2|content-length:3", "content-length:2"),
+    ],
+)
+def test_a_message_that_came_once_has_its_lines_in_their_order(
+    lines: str, passed_on: str
+) -> None:
+    (frame,) = feed(parser(), wire("SEND\n" + lines.replace("|", "\n") + "\n\nxy^@"))
+    tail = encode_message_tail(7, frame.headers, frame.body, VERSIONS["1.2"])
+    head = "message-id:7\n" + passed_on.replace("|", "\n") + "\n\n"
+    assert tail == wire(head + "xy^@")
+    # A filter may have changed its body.
+    tail = encode_message_tail(7, frame.headers, b"other", VERSIONS["1.2"])
+    assert tail.count(b"content-length") == 1
+    assert tail.endswith(b"content-length:5\n\nother\0")
+
+
 def test_frames_with_equal_headers_share_what_was_encoded() -> None:
     _, one, two = feed(parser(), wire("SEND\na:1\n\n^@" * 3))
     encode_message_tail(1, one.headers, b"", VERSIONS["1.2"])

@@ -1,11 +1,14 @@
 """Header blocks that repeat are parsed once."""
 
+import itertools
+
 import pytest
 
 from romp_asgi.errors import FrameError, LimitExceeded, ProtocolError
 from romp_asgi.stomp import VERSIONS, BlockCache, Command, Frame, Limits, Parser
 from romp_asgi.stomp.abridged import AckRun, ReceiptSend, SendRun
 from romp_asgi.stomp.frame import Headers
+from romp_asgi.stomp.parser import _LOOK_AT_SOME
 from romp_asgi.stomp.versions import STOMP_1_0, STOMP_1_1, STOMP_1_2, Version
 from tests.stomp.wire import ALL_COMMANDS, NO_LIMITS, feed, octets, parser, wire
 
@@ -148,6 +151,40 @@ def test_what_is_remembered_is_bounded() -> None:
     # The last ones have room after it was full.
     feed(receiver, frames[-1] * 2)
     assert frames[-1][:-3] in blocks(receiver)
+
+
+def test_what_is_pushed_out_is_not_kept_by_what_came_before_it() -> None:
+    receiver = parser()
+    remembered = receiver._blocks
+    assert remembered is not None
+    octets = b"".join(many(20_000))
+    for _ in range(4):
+        feed(receiver, octets)
+    held = {id(each) for each in remembered.known.values()}
+    assert 1000 < len(held) < 19_000  # some were pushed out
+    for headers in remembered.known.values():
+        assert headers.follower is None or id(headers.follower) in held
+    for headers in remembered.earlier.values():
+        assert headers.follower is None or id(headers.follower) in held
+
+
+def test_in_whatever_order_they_come_known_blocks_are_told_apart() -> None:
+    sends = [f"SEND\na:{number}\n\n{number}^@" for number in (1, 11, 2)]
+    sends += ["SEND^M\na:1\n\n^@", "SEND^M\na:1\n^M\n^@", "SEND\na:1\nb:\n\n^@"]
+    receiver = parser()
+    feed(receiver, *(wire(send) for send in sends * 3))
+    for one, two, three in itertools.product(sends, repeat=3):
+        texts = [one, two, three, two, "\n", one, three]
+        expected = feed(Parser(NO_LIMITS), *map(wire, texts))
+        assert feed(receiver, wire("".join(texts))) == expected
+        assert feed(receiver, *octets(wire("".join(texts)))) == expected
+
+
+def test_a_block_that_comes_again_after_many_that_did_not_is_remembered() -> None:
+    receiver = parser()
+    feed(receiver, b"".join(many(1000)))
+    frames = feed(receiver, wire(SEND * 10 * _LOOK_AT_SOME))
+    assert frames[-1].headers is frames[-2].headers
 
 
 def test_a_long_block_is_not_remembered() -> None:

@@ -10,12 +10,13 @@ from romp_asgi.stomp import VERSIONS, Frame, Limits, Parser
 from romp_asgi.stomp.abridged import ReceiptSend
 from romp_asgi.stomp.blocks import Blocks
 from romp_asgi.stomp.frame import Headers, encode_passed_on
-from romp_asgi.stomp.parser import _LEARN_EVERY
+from romp_asgi.stomp.parser import _LEARN_EVERY, _LOOK_AT_EACH, _LOOK_AT_SOME
 from romp_asgi.stomp.varied import MAX_NAMES
 from romp_asgi.stomp.versions import STOMP_1_2
 from tests.stomp.wire import NO_LIMITS, feed, feed_each, parser, wire
 
-LEARNT = 3 * _LEARN_EVERY
+#: Until what varies is known, and no more is looked at each.
+LEARNT = 3 * _LEARN_EVERY + _LOOK_AT_EACH
 
 
 def send(number: object, *lines: str, first: str = "") -> str:
@@ -211,11 +212,33 @@ def test_the_values_of_one_kind_are_not_those_of_another() -> None:
 
 def test_values_that_come_again_are_known_with_each_of_them() -> None:
     receiver = learnt()
-    texts = [send(number % 20 + 1000) for number in range(100)]
+    values = [send(number % 20 + 1000) for number in range(100)]
+    # Of the first ones few are looked at.
+    texts = values * _LOOK_AT_SOME
     check(feed(receiver, wire("".join(texts))), texts)
-    frames = feed(receiver, wire("".join(texts)))
-    check(frames, texts)
+    frames = feed(receiver, wire("".join(values)))
+    check(frames, values)
     assert len({id(frame.headers) for frame in frames}) == 20
+
+
+def test_kinds_in_turn_are_all_known_and_none_is_taken_for_another() -> None:
+    receiver = parser()
+    kinds = ("x:y",), ("x:z",), ("x:z", "a\\nb:c:d"), ()
+    texts = [send(n, *kinds[n % len(kinds)]) for n in range(LEARNT * len(kinds))]
+    check(feed(receiver, wire("".join(texts))), texts)
+    # In other turns than before, too.
+    for step in 1, 3, 2:
+        for number in range(2 * _LOOK_AT_SOME):
+            assert made(receiver, send("x", *kinds[number * step % len(kinds)]))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_one_that_comes_in_pieces_is_read_as_ever(known: bool) -> None:
+    receiver = learnt()
+    texts = [send("a" if known else f"a{number}", "x:y") for number in range(LEARNT)]
+    octets = wire("".join(texts))
+    pieces = [octets[start : start + 7] for start in range(0, len(octets), 7)]
+    check(feed(receiver, *pieces), texts)
 
 
 def test_another_name_that_varies_is_found_later() -> None:
