@@ -18,6 +18,9 @@ from romp_asgi.stomp.spec import (
 )
 from romp_asgi.stomp.versions import Version
 
+#: The most digits that are read of a content-length.
+MAX_DIGITS: Final = 18
+
 _SHOWN_HEADERS = 20
 _SHOWN_OCTETS = 200
 

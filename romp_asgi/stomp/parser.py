@@ -23,7 +23,7 @@ from romp_asgi.stomp.abridged import (
     without_receipt,
 )
 from romp_asgi.stomp.blocks import MAX_BLOCK_SIZE, Blocks, Template
-from romp_asgi.stomp.frame import Frame, Headers
+from romp_asgi.stomp.frame import MAX_DIGITS, Frame, Headers
 from romp_asgi.stomp.spec import (
     BODY_COMMANDS,
     CONNECT_COMMANDS,
@@ -53,6 +53,10 @@ _LARGE_BODY: Final = 65536
 #: A little more than the largest block that is remembered has with its LF LF.
 _MAX_KNOWN: Final = MAX_BLOCK_SIZE + 16
 
+#: After so many wrong guesses of what comes next nothing is guessed for the rest of a
+#: read: in no order at all a look among all that are known is faster.
+_MAX_WRONG: Final = 4
+
 #: So many blocks in a row that had not come before are looked at, and then one of so
 #: many. Odd: kinds may come in turn.
 _LOOK_AT_EACH: Final = 64
@@ -61,9 +65,6 @@ _LOOK_AT_SOME: Final = 7
 #: Of so many blocks that never came, one is looked at for what varies. Odd: those of
 #: two with the same time may come in pairs.
 _LEARN_EVERY: Final = 31
-
-#: The most digits that are read of a content-length.
-_MAX_DIGITS: Final = 18
 
 #: To look up a member in its enum takes 0.1 µs each time, in Python 3.11.
 _CONNECT: Final = Command.CONNECT
@@ -307,7 +308,7 @@ class Parser:
         self._in_headers = False
         blocks = self._blocks
         known_blocks = blocks.known if blocks is not None else _NONE
-        last = self._last
+        last, wrong = self._last, 0
         knows_ack, abridges, varied = self._knows_ack, self._abridges, self._varied
         while True:
             # EOLs between frames: heart-beats, and what some clients end a frame with.
@@ -402,10 +403,18 @@ class Parser:
                 self._room = body - position + self._body_limit(command)
                 return position
             position = end + 1
-            if follower is not guess and follower is not None and last is not None:
-                last.follower = follower
-            if follower is not last:
-                last = self._last = follower
+            if follower is guess:
+                if follower is not last:
+                    last = self._last = follower
+            elif guess is None:
+                if wrong < _MAX_WRONG:
+                    if last is not None:
+                        last.follower = follower
+                    last = self._last = follower
+            elif last is not None:
+                wrong += 1
+                last.follower = None
+                last = self._last = follower if wrong < _MAX_WRONG else None
             if receipt is not None:
                 frames.append(ReceiptSend(headers, data[body:end], receipt))
                 continue
@@ -698,7 +707,7 @@ class Parser:
         value = headers.get(CONTENT_LENGTH)
         if value is None:
             headers.length = -1
-        elif value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS:
+        elif value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS:
             headers.length = int(value)
         else:
             raise _about(headers, _no_length(command, value))

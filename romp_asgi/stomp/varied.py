@@ -1,4 +1,4 @@
-"""SENDs of one kind whose headers differ only in some values, such as an id or a time.
+"""SENDs of one kind whose headers differ only in some values, an id or a length, say.
 
 Such blocks never come twice, but what is around these values does: it is remembered,
 as whole blocks are, and only the values are read. Of a sender one set of names is known
@@ -9,7 +9,7 @@ from typing import Final
 
 from romp_asgi.errors import FrameError
 from romp_asgi.stomp.blocks import MAX_BLOCK_SIZE, Blocks, Template
-from romp_asgi.stomp.frame import Headers, encode_headers
+from romp_asgi.stomp.frame import MAX_DIGITS, Headers, encode_headers
 from romp_asgi.stomp.spec import (
     CONTENT_LENGTH,
     DESTINATION,
@@ -18,11 +18,11 @@ from romp_asgi.stomp.spec import (
 )
 from romp_asgi.stomp.versions import Version
 
-#: Headers that say where a SEND goes and where it ends, or that are not passed on. A
-#: kind of SENDs has these in common.
-_IN_COMMON: Final = RESERVED_HEADERS | {DESTINATION, CONTENT_LENGTH}
+#: Headers that say where a SEND goes, or that are not passed on. A kind of SENDs has
+#: these in common, but for the length of the body.
+_IN_COMMON: Final = (RESERVED_HEADERS | {DESTINATION}) - {CONTENT_LENGTH}
 
-#: So many headers of a kind may have a value of their own.
+#: So many headers of a kind may have a value of their own, beside that length.
 MAX_NAMES: Final = 4
 
 #: A name with one of these is written in another way than it is called.
@@ -41,24 +41,25 @@ class Varied:
     """What is known of the SENDs of one sender: which of their values vary.
 
     Args:
-        names: of the headers with these values, in the order of the lines; one to
-            ``MAX_NAMES``.
+        names: of the headers with these values, in the order of the lines; one at
+            least, and ``MAX_NAMES`` beside ``content-length`` at most.
         version: the version that they are read by; one that does not trim.
         max_size: octets that a block may have without a look at the limits.
     """
 
-    __slots__ = ("_markers", "_max_size", "_version", "names")
+    __slots__ = ("_markers", "_max_size", "_passed_on", "_version", "names")
 
     def __init__(self, names: list[str], version: Version, max_size: int) -> None:
         self.names = names
-        self._markers = [f"\n{name}:".encode() for name in names]
+        self._markers = [_marker(name) for name in names]
+        self._passed_on = [_marker(name) for name in names if name != CONTENT_LENGTH]
         self._version = version
         self._max_size = min(max_size, MAX_BLOCK_SIZE)
 
     def headers(self, block: bytes, blocks: Blocks) -> Headers | None:
         """The headers of a block of a kind that is remembered; else None."""
         values: list[bytes] = []
-        template = blocks.recall(self._split(block, values))
+        template = blocks.recall(_split(block, self._markers, values))
         if not isinstance(template, Template):
             return None
         return _made(template, values, len(block))
@@ -74,11 +75,11 @@ class Varied:
         Returns:
             Whether it is remembered now.
         """
-        rest = self._split(block, [])
+        rest = _split(block, self._markers, [])
         if not rest or len(block) > self._max_size or not blocks.has_come(rest):
             return False
         lines = f"\n{encode_headers(headers, self._version, RESERVED_HEADERS)}"
-        form = self._split(lines.encode(), []).replace(b"%", b"%%")
+        form = _split(lines.encode(), self._passed_on, []).replace(b"%", b"%%")
         template = Template(headers)
         template.pop(RECEIPT, None)
         # As in what `_split` makes of a block, a value was where a LF is too many.
@@ -94,23 +95,34 @@ class Varied:
         blocks.remember(rest, template)
         return True
 
-    def _split(self, block: bytes, values: list[bytes]) -> bytes:
-        """A block without the values that vary, which are appended to ``values``.
 
-        Returns:
-            What is no block itself, because it has a LF too many at each of them; empty
-            if a line is not where it should be.
-        """
-        key, rest = b"", block
-        for marker in self._markers:
-            before, found, rest = rest.partition(marker)
-            if not found:
-                return b""
-            value, lf, rest = rest.partition(b"\n")
-            values.append(value)
-            key += before + found + b"\n"
-            rest = lf + rest
-        return key + rest
+def _marker(name: str) -> bytes:
+    """What comes before the value of a header."""
+    return f"\n{name}:".encode()
+
+
+def _split(block: bytes, markers: list[bytes], values: list[bytes]) -> bytes:
+    """A block without the values that vary, which are appended to ``values``.
+
+    Args:
+        block: the block.
+        markers: what comes before each of them.
+        values: where they go.
+
+    Returns:
+        What is no block itself, because it has a LF too many at each of them; empty
+        if a line is not where it should be.
+    """
+    key, rest = b"", block
+    for marker in markers:
+        before, found, rest = rest.partition(marker)
+        if not found:
+            return b""
+        value, lf, rest = rest.partition(b"\n")
+        values.append(value)
+        key += before + found + b"\n"
+        rest = lf + rest
+    return key + rest
 
 
 def made_at(
@@ -150,9 +162,16 @@ def _made(template: Template, values: list[bytes], size: int) -> Headers | None:
     if size > template.max_size:
         return None
     headers = Headers(template)
+    length, length_at = template.length, -1
     try:
         for index, name in enumerate(template.names):
             value = values[index]
+            if name == CONTENT_LENGTH:
+                if not value.isdigit() or len(value) > MAX_DIGITS:
+                    return None
+                headers[name] = value.decode()
+                length, length_at = int(value), index
+                continue
             if _CR in value or _NUL in value:
                 return None
             text = value.decode()
@@ -165,11 +184,13 @@ def _made(template: Template, values: list[bytes], size: int) -> Headers | None:
     except (UnicodeDecodeError, FrameError):
         # The error is told where it is read as any other.
         return None
+    if length_at >= 0:
+        del values[length_at]  # it is not passed on
     headers.encoded = template.form % tuple(values)
     headers.encoded_version = template.version.name
     headers.encoded_others = None
     headers.is_known = False
-    headers.length = template.length
+    headers.length = length
     headers.plain = None
     headers.size = 2 * size
     headers.tag = 0
@@ -196,6 +217,8 @@ def varying(headers: Headers, others: Headers, names: list[str]) -> list[str]:
         # These two may have the same time, say.
         vary.update(names)
     vary -= _IN_COMMON
-    if len(vary) > MAX_NAMES or not all(map(_ESCAPED.isdisjoint, vary)):
+    if len(vary - {CONTENT_LENGTH}) > MAX_NAMES:
+        return []
+    if not all(map(_ESCAPED.isdisjoint, vary)):
         return []
     return [name for name in headers if name in vary]

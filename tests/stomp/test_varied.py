@@ -264,7 +264,7 @@ def test_too_many_names_that_vary_are_not_looked_for() -> None:
         assert made(receiver, last) is is_made
 
 
-@pytest.mark.parametrize("name", ["destination", "content-length", "receipt", "ack"])
+@pytest.mark.parametrize("name", ["destination", "receipt", "ack"])
 def test_what_a_kind_has_in_common_does_not_vary(name: str) -> None:
     receiver = parser()
     text = f"SEND\na:b\n{name}:%\n\n"
@@ -274,6 +274,45 @@ def test_what_a_kind_has_in_common_does_not_vary(name: str) -> None:
     check(feed(receiver, wire("".join(texts))), texts)
     last = text.replace("%", str(LEARNT)) + LEARNT * "x" + "^@"
     assert not made(receiver, last)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["destination:/queue/a", "content-length:{}"],
+        ["content-length:{}", "destination:/queue/a"],
+        ["destination:/queue/a", "number:1{}", "content-length:{}", "x:y"],
+        ["content-length:{}", "a:{}", "b:{}", "c:{}", "d:1{}", "destination:/queue/a"],
+    ],
+)
+def test_the_length_of_the_body_may_vary(lines: list[str]) -> None:
+    def text(length: str, body: str) -> str:
+        return "\n".join(["SEND", *lines, "", body]).replace("{}", length) + "^@"
+
+    receiver = parser()
+    texts = [text(str(size), size * "^@") for size in range(LEARNT)]
+    check(feed(receiver, wire("".join(texts))), texts)
+    for size in (0, 7, 5000):
+        assert made(receiver, text(str(size), size * "^@"))
+    assert made(receiver, text("007", 7 * "^@"))
+    for length in ("-1", "x", "", "1" * 19, "7\n", "²", "7^M"):
+        data = wire(text(length, "body"))
+        found = outcome(receiver, data)
+        assert found == outcome(parser(), data)
+        receiver = parser()
+        check(feed(receiver, wire("".join(texts))), texts)
+
+
+def test_a_body_that_does_not_end_where_it_should_is_the_same_error() -> None:
+    texts = [f"SEND\na:b\ncontent-length:{n}\n\n{n * 'x'}^@" for n in range(LEARNT)]
+    for length, body in (3, "xx"), (3, "xxxx"), (1 << 21, "x"):
+        limits = Limits()
+        receiver = parser(limits=limits)
+        check(feed(receiver, wire("".join(texts))), texts)
+        data = wire(f"SEND\na:b\ncontent-length:{length}\n\n{body}^@x")
+        found = outcome(receiver, data)
+        assert found == outcome(parser(limits=limits), data)
+        assert found[1]
 
 
 def test_limits_hold() -> None:
