@@ -442,6 +442,7 @@ class Parser:
                         # Its values are few: better known with each of them.
                         blocks.remember(block, headers)
                         self._strange = 0
+                    known_blocks = blocks.known  # others, perhaps
             elif command is _CONNECT or command is _STOMP:
                 return position
 
