@@ -571,7 +571,10 @@ class Session:
 
     def _target(self, headers: Headers) -> Destination | None:
         """The destination of a SEND, if it is there; its headers lead to it then."""
-        target = self.hub.broker.destinations.get(headers.get(spec.DESTINATION, ""))
+        name = headers.get(spec.DESTINATION)
+        if name is None:
+            return None
+        target = self.hub.broker.destinations.get(name)
         if headers.template is not None:
             headers.template.target = target
         if headers.is_known:

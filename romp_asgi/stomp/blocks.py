@@ -68,14 +68,24 @@ class Blocks:
         known: headers by their block, those that were asked for lately; and templates
             by what is no block.
         earlier: those of the generation before. What comes again is taken over.
+        generation: how often the known ones have become the earlier ones.
     """
 
-    __slots__ = ("_max_size", "_notes", "_size", "_turn", "earlier", "known")
+    __slots__ = (
+        "_max_size",
+        "_notes",
+        "_size",
+        "_turn",
+        "earlier",
+        "generation",
+        "known",
+    )
 
     def __init__(self, max_size: int = 1 << 25) -> None:
         self._max_size = max_size // 2
         self.known: dict[bytes, Headers] = {}
         self.earlier: dict[bytes, Headers] = {}
+        self.generation = 0
         self._size = 0
         self._notes = array("H", bytes(2 * _PLACES))
         self._turn = 0
@@ -116,14 +126,20 @@ class Blocks:
         # encoded for three versions.
         copies = 7 if block.isascii() else 10
         size = copies * len(block) + _HEADER_OVERHEAD * len(headers) + _OVERHEAD
+        if isinstance(headers, Template):
+            # It has values of its own, and pieces of the block.
+            size *= 2
+            headers.start = None
+        else:
+            headers.start = block + b"\n\n"
         self._size += size
-        headers.start = None if isinstance(headers, Template) else block + b"\n\n"
         headers.follower = None
         if self._size > self._max_size:
             # What is pushed out must not be kept by those that stay.
             for each in self.known.values():
                 each.follower = None
             self.earlier, self.known = self.known, {}
+            self.generation += 1
             self._size = size
         self.known[block] = headers
         headers.is_known = True

@@ -37,7 +37,8 @@ class Headers(dict[str, str]):
 
     Frames with equal header blocks share one object, so names and values are never
     changed once its frame is made. Headers that were read have all attributes, but
-    those of an ACK that is nothing but a number have ``tag`` alone, if any.
+    ``follower`` and ``start`` only when they are known, and those of an ACK that is
+    nothing but a number have ``tag`` alone, if any.
 
     Attributes:
         encoded: those lines of a frame made from these headers that receivers get;
@@ -210,6 +211,7 @@ def encode_message_tail(
             plain is not None
             and headers.length == size
             and not headers.is_known
+            and headers[CONTENT_LENGTH][0] != "0"  # and that is how it is written
             and plain.count(b":") == len(headers)
             and _NOT_PASSED_ON.isdisjoint(headers)
         ):

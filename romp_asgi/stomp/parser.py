@@ -57,10 +57,12 @@ _MAX_KNOWN: Final = MAX_BLOCK_SIZE + 16
 #: read: in no order at all a look among all that are known is faster.
 _MAX_WRONG: Final = 4
 
-#: So many blocks in a row that had not come before are looked at, and then one of so
-#: many. Odd: kinds may come in turn.
+#: So many blocks that had not come before are looked at, until one had, and then one of
+#: eight: those whose multiple of the golden ratio has a fraction (of 65,536) below an
+#: eighth. So among kinds that come in turn, however many, none is left out.
 _LOOK_AT_EACH: Final = 64
-_LOOK_AT_SOME: Final = 7
+_GOLDEN: Final = 40503
+_LOOK_BELOW: Final = 0x2000
 
 #: Of so many blocks that never came, one is looked at for what varies. Odd: those of
 #: two with the same time may come in pairs.
@@ -125,6 +127,7 @@ class Parser:
         "_abridges",
         "_blocks",
         "_error",
+        "_generation",
         "_in_headers",
         "_is_broken",
         "_is_due",
@@ -168,9 +171,11 @@ class Parser:
         self._in_headers = False
         self._is_due = False
         self._blocks = blocks
-        # The headers, or the template, of the last frame, if they are remembered.
+        # The headers, or the template, of the last SEND that is told from others by
+        # them, if they were known; and of which generation that was.
         self._last: Headers | None = None
-        # How many blocks there were in a row that had not come before.
+        self._generation = 0
+        # How many blocks were not known since one of these had come before.
         self._strange = 0
         # What its SENDs have of their own, once that is known; how many there were of
         # which nothing was known, and one of these to compare the next one with.
@@ -308,6 +313,9 @@ class Parser:
         self._in_headers = False
         blocks = self._blocks
         known_blocks = blocks.known if blocks is not None else _NONE
+        if blocks is not None and self._generation != blocks.generation:
+            # What was known then may be pushed out: it must not lead on to others.
+            self._last, self._generation = None, blocks.generation
         last, wrong = self._last, 0
         knows_ack, abridges, varied = self._knows_ack, self._abridges, self._varied
         while True:
@@ -374,7 +382,9 @@ class Parser:
                     if end < 0:
                         return position
                     block = data[position:end]
-                command, headers = self._parse_block(block)
+                    command, headers = self._parse_block(block, is_looked_for=False)
+                else:
+                    command, headers = self._parse_block(block)
                 length = headers.length
                 if blocks is not None:
                     known_blocks = blocks.known  # others, perhaps
@@ -503,10 +513,10 @@ class Parser:
         """Count a block that is not known; return whether to take it for a new one.
 
         To find out whether one came before takes time, and is of no use where all of
-        them are new. So of many in a row that were new only some are looked at.
+        them are new. So after many that were new only some are looked at.
         """
         self._strange = count = self._strange + 1
-        return count > _LOOK_AT_EACH and count % _LOOK_AT_SOME != 0
+        return count > _LOOK_AT_EACH and count * _GOLDEN & 0xFFFF >= _LOOK_BELOW
 
     def _offer(self, blocks: Blocks, block: bytes, headers: Headers) -> None:
         """Remember the block of a SEND, but for its receipt, if it has come before."""
@@ -665,11 +675,17 @@ class Parser:
     def _strips_cr(self, command: str) -> bool:
         return self.version.carriage_return or command.startswith(("CONNECT", "STOMP"))
 
-    def _parse_block(self, block: bytes) -> tuple[Command, Headers]:
-        """A command and its headers."""
+    def _parse_block(
+        self, block: bytes, *, is_looked_for: bool = True
+    ) -> tuple[Command, Headers]:
+        """A command and its headers.
+
+        Args:
+            block: the block.
+            is_looked_for: whether it is none of the known ones.
+        """
         blocks = self._blocks
-        # Of the known ones only those with CR are looked for here.
-        if blocks is not None and (blocks.earlier or _CR in block):
+        if blocks is not None and (blocks.earlier or not is_looked_for):
             known = blocks.recall(block)
             if known is not None:
                 return _SEND, known

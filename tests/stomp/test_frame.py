@@ -182,6 +182,7 @@ def test_lines_that_are_passed_on_as_read_are_what_they_would_be_encoded_as(
         ("content-length:2|message-id:x|a:1", "a:1|content-length:2"),
         ("content-length:2|a:b:c", "a:b\\cc|content-length:2"),
         ("content-length:2|content-length:3", "content-length:2"),
+        ("content-length:02|a:1", "a:1|content-length:2"),
     ],
 )
 def test_a_message_that_came_once_has_its_lines_in_their_order(

@@ -7,8 +7,8 @@ import pytest
 from romp_asgi.errors import FrameError, LimitExceeded, ProtocolError
 from romp_asgi.stomp import VERSIONS, BlockCache, Command, Frame, Limits, Parser
 from romp_asgi.stomp.abridged import AckRun, ReceiptSend, SendRun
+from romp_asgi.stomp.blocks import Blocks
 from romp_asgi.stomp.frame import Headers
-from romp_asgi.stomp.parser import _LOOK_AT_SOME
 from romp_asgi.stomp.versions import STOMP_1_0, STOMP_1_1, STOMP_1_2, Version
 from tests.stomp.wire import ALL_COMMANDS, NO_LIMITS, feed, octets, parser, wire
 
@@ -180,11 +180,43 @@ def test_in_whatever_order_they_come_known_blocks_are_told_apart() -> None:
         assert feed(receiver, *octets(wire("".join(texts)))) == expected
 
 
-def test_a_block_that_comes_again_after_many_that_did_not_is_remembered() -> None:
+@pytest.mark.parametrize("period", [1, 2, 7, 8, 9, 16, 64])
+@pytest.mark.parametrize("first", range(0, 64, 5))
+def test_one_that_comes_now_and_then_among_many_new_ones_is_remembered(
+    period: int, first: int
+) -> None:
     receiver = parser()
-    feed(receiver, b"".join(many(1000)))
-    frames = feed(receiver, wire(SEND * 10 * _LOOK_AT_SOME))
-    assert frames[-1].headers is frames[-2].headers
+    new = [b"SEND\nid-%d:\n\n\0" % n for n in range(1000 + first + 200 * period)]
+    feed(receiver, b"".join(new[: 1000 + first]))
+    for start in range(1000 + first, len(new), period):
+        feed(receiver, b"".join(new[start : start + period - 1]) + wire(SEND))
+    one, two = feed(receiver, wire(SEND)), feed(receiver, wire(SEND))
+    assert one[0].headers is two[0].headers
+
+
+def test_a_message_does_not_keep_what_its_sender_sent_much_later() -> None:
+    """Though what the sender sends now and then is pushed out before the next."""
+    remembered = Blocks(1 << 16)
+    busy, sender = parser(blocks=remembered), parser(blocks=remembered)
+    fillers = itertools.count()
+    held: list[Headers] = []
+    for turn in range(9):
+        generation = remembered.generation
+        while remembered.generation == generation:
+            feed(busy, b"SEND\nfiller:%d\n\n\0" % next(fillers) * 2)
+        send = b"SEND\nturn:%d\n\n\0" % turn
+        feed(busy, send * 3)
+        (frame,) = feed(sender, send)
+        assert isinstance(frame.headers, Headers)
+        assert frame.headers.is_known
+        held.append(frame.headers)
+    assert [headers.follower for headers in held] == [None] * 9
+
+
+def test_a_block_that_ends_with_lf_and_cr_lf_is_remembered_once() -> None:
+    receiver = parser()
+    frames = feed(receiver, wire("SEND\ndestination:a\n^M\nbody^@" * 9))
+    assert len({id(frame.headers) for frame in frames}) == 2
 
 
 def test_a_long_block_is_not_remembered() -> None:
