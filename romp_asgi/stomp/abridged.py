@@ -8,7 +8,7 @@ import re
 from typing import Final
 
 from romp_asgi.stomp.frame import Frame, Headers, shown
-from romp_asgi.stomp.spec import ID, Command
+from romp_asgi.stomp.spec import BACKSLASH, CR, ID, NUL, Command
 
 #: ACKs of STOMP 1.2 with a number and nothing else; how they begin and end. The group
 #: is not possessive: in Python 3.11.2 that takes a part of one more.
@@ -27,10 +27,6 @@ RECEIPT_START: Final = b"\nreceipt:"
 #: reach a receiver or a queue, with their headers, before anybody looks if it has room.
 _MAX_RUN_BODY: Final = 1024
 _MAX_RUN: Final = 64
-
-_NUL: Final = 0
-_CR: Final = ord("\r")
-_BACKSLASH: Final = ord("\\")
 
 #: To look up a member in its enum takes 0.1 µs each time, in Python 3.11.
 _ACK: Final = Command.ACK
@@ -177,7 +173,7 @@ def without_receipt(block: bytes) -> tuple[bytes, str] | None:
     if end < 0:
         end = len(block)
     value = block[value_start:end]
-    if _BACKSLASH in value or _CR in value or _NUL in value:
+    if BACKSLASH in value or CR in value or NUL in value:
         return None
     try:
         return block[:start] + block[end:], value.decode()

@@ -38,16 +38,19 @@ class Template(Headers):
         first: the octets that a SEND of the kind begins with, up to the first of the
             values that are others in each.
         form: the lines that are passed on, with a ``%b`` for each of these values.
+        length_at: the place of ``content-length`` among these values; -1 if all have
+            the same.
         max_size: octets that a block may have without a look at the limits.
-        names: of the headers with these values, in the order of the lines.
+        names: of the headers with the other ones, in the order of the lines.
         others: the octets after each of these values, up to the next one or the body.
         version: the version that they are read by.
     """
 
-    __slots__ = ("first", "form", "max_size", "names", "others", "version")
+    __slots__ = ("first", "form", "length_at", "max_size", "names", "others", "version")
 
     first: bytes
     form: bytes
+    length_at: int
     max_size: int
     names: list[str]
     others: list[bytes]

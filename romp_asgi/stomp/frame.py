@@ -10,6 +10,7 @@ from typing import Any, Final
 from romp_asgi.stomp.spec import (
     BODY_COMMANDS,
     CONTENT_LENGTH,
+    LF,
     PASSCODE,
     RECEIPT,
     RESERVED_HEADERS,
@@ -24,7 +25,6 @@ MAX_DIGITS: Final = 18
 _SHOWN_HEADERS = 20
 _SHOWN_OCTETS = 200
 
-_LF: Final = 10
 #: What a sender's frame may have and a MESSAGE has of another value, if any.
 _NOT_PASSED_ON: Final = RESERVED_HEADERS - {CONTENT_LENGTH}
 
@@ -268,7 +268,7 @@ def _as_read(headers: Headers) -> bytes | None:
     lines = plain + b"\n"
     for name in RESERVED_HEADERS.intersection(headers):
         start = lines.find(_STARTS[name])
-        if start > 0 and lines[start - 1] != _LF:  # the end of another name
+        if start > 0 and lines[start - 1] != LF:  # the end of another name
             return None
         lines = lines[:start] + lines[lines.index(b"\n", start) + 1 :]
     return lines

@@ -25,9 +25,13 @@ from romp_asgi.stomp.abridged import (
 from romp_asgi.stomp.blocks import MAX_BLOCK_SIZE, Blocks, Template
 from romp_asgi.stomp.frame import MAX_DIGITS, Frame, Headers
 from romp_asgi.stomp.spec import (
+    BACKSLASH,
     BODY_COMMANDS,
     CONNECT_COMMANDS,
     CONTENT_LENGTH,
+    CR,
+    LF,
+    NUL,
     RECEIPT,
     UNESCAPED_COMMANDS,
     Command,
@@ -35,13 +39,7 @@ from romp_asgi.stomp.spec import (
 from romp_asgi.stomp.varied import Varied, made_at, varying
 from romp_asgi.stomp.versions import PADDING, STOMP_1_2, Version
 
-#: Octets as numbers: to find out whether a number is among octets takes a tenth of what
-#: it takes for a string of one.
-_NUL: Final = 0
-_LF: Final = ord("\n")
-_CR: Final = ord("\r")
 _A: Final = ord("A")
-_BACKSLASH: Final = ord("\\")
 
 #: Pieces up to so many octets are put together as they come.
 _SMALL_PIECE: Final = 4096
@@ -212,7 +210,7 @@ class Parser:
         else:
             # An object for each octet would be a hundred times as large.
             pieces.append(bytearray(data))
-        if _NUL in data or (self._in_headers and _LF in data):
+        if NUL in data or (self._in_headers and LF in data):
             self._is_due = True
 
     def close(self) -> None:
@@ -320,7 +318,7 @@ class Parser:
         knows_ack, abridges, varied = self._knows_ack, self._abridges, self._varied
         while True:
             # EOLs between frames: heart-beats, and what some clients end a frame with.
-            while position < size and (data[position] == _LF or data[position] == _CR):
+            while position < size and (data[position] == LF or data[position] == CR):
                 position += 1
             if position >= size:
                 return position
@@ -377,7 +375,7 @@ class Parser:
                     blank = data.find(b"\n\n", position, nul if nul >= 0 else size)
                     block = data[position:blank] if blank >= 0 else b""
                 body = blank + 2
-                if blank < 0 or _CR in block:
+                if blank < 0 or CR in block:
                     end, body = self._find_block_end(data, position, blank, nul)
                     if end < 0:
                         return position
@@ -421,7 +419,8 @@ class Parser:
                     if last is not None:
                         last.follower = follower
                     last = self._last = follower
-            elif last is not None:
+            else:
+                assert last is not None  # it has made the guess
                 wrong += 1
                 last.follower = None
                 last = self._last = follower if wrong < _MAX_WRONG else None
@@ -545,7 +544,7 @@ class Parser:
             block: the block.
             headers: those that were read from it.
         """
-        if self.version.trims or _CR in block or block.count(b"\n") != len(headers):
+        if self.version.trims or CR in block or block.count(b"\n") != len(headers):
             return
         if RECEIPT in headers:
             # Another one each time: only where it is read by itself there is a kind.
@@ -732,7 +731,7 @@ class Parser:
 
     def _parse_plain(self, rest: bytes) -> Headers | None:
         """Header lines in which there is nothing to look out for; else None."""
-        if not rest or self.version.trims or _BACKSLASH in rest or _CR in rest:
+        if not rest or self.version.trims or BACKSLASH in rest or CR in rest:
             return None
         headers = Headers()
         try:

@@ -1,4 +1,4 @@
-"""The words of STOMP: commands and header names, each written once.
+"""The words of STOMP: octets, commands and header names, each written once.
 
 Source: STOMP 1.2 § Client Frames, § Server Frames, § Standard Headers.
 """
@@ -6,6 +6,13 @@ Source: STOMP 1.2 § Client Frames, § Server Frames, § Standard Headers.
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
+
+#: Octets as numbers: to find out whether a number is among octets takes a tenth of what
+#: it takes for a string of one.
+NUL: Final = 0
+LF: Final = ord("\n")
+CR: Final = ord("\r")
+BACKSLASH: Final = ord("\\")
 
 
 class Command(StrEnum):

@@ -11,8 +11,11 @@ from romp_asgi.errors import FrameError
 from romp_asgi.stomp.blocks import MAX_BLOCK_SIZE, Blocks, Template
 from romp_asgi.stomp.frame import MAX_DIGITS, Headers, encode_headers
 from romp_asgi.stomp.spec import (
+    BACKSLASH,
     CONTENT_LENGTH,
+    CR,
     DESTINATION,
+    NUL,
     RECEIPT,
     RESERVED_HEADERS,
 )
@@ -29,12 +32,6 @@ MAX_NAMES: Final = 4
 _ESCAPED: Final = frozenset(":\\\n\r")
 
 _COLON: Final = ord(":")
-
-#: Values with one of these may not be what they look like.
-_NUL: Final = 0
-_CR: Final = ord("\r")
-
-_BACKSLASH: Final = ord("\\")
 
 
 class Varied:
@@ -87,7 +84,9 @@ class Varied:
         first, *others, last = (rest + b"\n").split(b"\n\n")
         template.first = first
         template.others = [*[b"\n" + each for each in others], b"\n%b\n" % last]
-        template.names = self.names
+        template.names = [name for name in self.names if name != CONTENT_LENGTH]
+        has_length = CONTENT_LENGTH in self.names
+        template.length_at = self.names.index(CONTENT_LENGTH) if has_length else -1
         template.version = self._version
         template.max_size = self._max_size
         template.length = headers.length
@@ -162,20 +161,20 @@ def _made(template: Template, values: list[bytes], size: int) -> Headers | None:
     if size > template.max_size:
         return None
     headers = Headers(template)
-    length, length_at = template.length, -1
+    length = template.length
+    if template.length_at >= 0:
+        digits = values.pop(template.length_at)  # it is not passed on
+        if not digits.isdigit() or len(digits) > MAX_DIGITS:
+            return None
+        headers[CONTENT_LENGTH] = digits.decode()
+        length = int(digits)
     try:
         for index, name in enumerate(template.names):
             value = values[index]
-            if name == CONTENT_LENGTH:
-                if not value.isdigit() or len(value) > MAX_DIGITS:
-                    return None
-                headers[name] = value.decode()
-                length, length_at = int(value), index
-                continue
-            if _CR in value or _NUL in value:
+            if CR in value or NUL in value:
                 return None
             text = value.decode()
-            if _BACKSLASH in value:
+            if BACKSLASH in value:
                 text = template.version.unescape(text)
             if _COLON in value:
                 # The grammar has it escaped, and so it is passed on.
@@ -184,8 +183,6 @@ def _made(template: Template, values: list[bytes], size: int) -> Headers | None:
     except (UnicodeDecodeError, FrameError):
         # The error is told where it is read as any other.
         return None
-    if length_at >= 0:
-        del values[length_at]  # it is not passed on
     headers.encoded = template.form % tuple(values)
     headers.encoded_version = template.version.name
     headers.encoded_others = None
