@@ -164,8 +164,9 @@ def test_what_is_pushed_out_is_not_kept_by_what_came_before_it() -> None:
     assert 1000 < len(held) < 19_000  # some were pushed out
     for headers in remembered.known.values():
         assert headers.follower is None or id(headers.follower) in held
-    for headers in remembered.earlier.values():
-        assert headers.follower is None or id(headers.follower) in held
+    # Those that may be pushed out next lead to nothing, but for the last one before.
+    earlier = remembered.earlier.values()
+    assert sum(headers.follower is not None for headers in earlier) <= 1 < len(earlier)
 
 
 def test_in_whatever_order_they_come_known_blocks_are_told_apart() -> None:
