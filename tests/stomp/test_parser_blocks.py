@@ -154,19 +154,17 @@ def test_what_is_remembered_is_bounded() -> None:
 
 
 def test_what_is_pushed_out_is_not_kept_by_what_came_before_it() -> None:
-    receiver = parser()
-    remembered = receiver._blocks
-    assert remembered is not None
-    octets = b"".join(many(20_000))
-    for _ in range(4):
-        feed(receiver, octets)
-    held = {id(each) for each in remembered.known.values()}
-    assert 1000 < len(held) < 19_000  # some were pushed out
-    for headers in remembered.known.values():
-        assert headers.follower is None or id(headers.follower) in held
-    # Those that may be pushed out next lead to nothing, but for the last one before.
-    earlier = remembered.earlier.values()
-    assert sum(headers.follower is not None for headers in earlier) <= 1 < len(earlier)
+    remembered = Blocks(1 << 20)
+    receiver = parser(blocks=remembered)
+    for _ in range(9):
+        feed(receiver, b"".join(many(300)))
+    linked = [each for each in remembered.known.values() if each.follower is not None]
+    assert len(linked) > 250
+    fillers = itertools.count()
+    while not remembered.generation:
+        feed(receiver, b"SEND\nfiller:%d\n\n\0" % next(fillers) * 2)
+    # Those that are pushed out next lead to nothing any more.
+    assert all(headers.follower is None for headers in linked)
 
 
 def test_in_whatever_order_they_come_known_blocks_are_told_apart() -> None:
