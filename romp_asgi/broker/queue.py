@@ -12,7 +12,7 @@ from romp_asgi.broker.lifetimes import Lifetimes
 from romp_asgi.broker.message import Memory, Message, Run
 from romp_asgi.broker.pending import Pending, all_of
 from romp_asgi.broker.policy import Overflow, Policy
-from romp_asgi.broker.subscription import Delivery, Subscription
+from romp_asgi.broker.subscription import Delivery, Receiver, Subscription
 from romp_asgi.errors import DestinationFull
 from romp_asgi.stomp.spec import EXPIRES
 
@@ -39,7 +39,7 @@ class Queue(Destination):
     Invariant: between two calls nothing waits that anybody with credit wants.
     """
 
-    __slots__ = ("_backlog", "_choosy", "_lifetimes", "_room", "_rotation")
+    __slots__ = ("_backlog", "_choosy", "_lifetimes", "_room", "_rotation", "_sole")
 
     def __init__(
         self,
@@ -59,6 +59,11 @@ class Queue(Destination):
         # Those with credit, the next one first. A list, because it is much smaller than
         # a deque, and a turn takes only 0.1 µs longer among a thousand.
         self._rotation: list[Subscription] = []
+        # The receiver of the only one in turn, to which a message goes without a look
+        # at more, if it wants everything and acknowledges nothing; None if that is not
+        # so, or not known. Of 10,000 queues what leads there is in no cache: without
+        # the list and the subscription a message to one of them takes a twelfth less.
+        self._sole: Receiver | None = None
         # Those that do not want everything, with credit or without.
         self._choosy = _NOBODY
         self._room: Pending | None = None
@@ -77,19 +82,34 @@ class Queue(Destination):
 
     @override
     def accept(self, message: Message, *, force: bool = False) -> Pending | None:
+        # By the invariant nothing waits if anybody has credit and wants everything.
+        sole = self._sole
+        if sole is None:
+            rotation = self._rotation
+            if not rotation:
+                self.joins = self.policy.allows_runs
+                return self._store(message, force)
+            if self._choosy:
+                return self._offer(message, force)
+            self._give_next(message, force)
+        elif not sole.deliver(message, 0, False):
+            subscription = self._rotation[0]
+            subscription.ready = False
+            self.rest(subscription)
+        self.accepted += 1
+        return self._memory.room()
+
+    def _give_next(self, message: Message, force: bool) -> None:
+        """Give a message to the next one in turn, where all want everything."""
         rotation = self._rotation
-        if not rotation:
-            self.joins = self.policy.allows_runs
-            return self._store(message, force)
-        if self._choosy:
-            return self._offer(message, force)
-        # By the invariant nothing waits.
         subscription = rotation[0]
         if not subscription.acknowledges:
             # Without a Delivery: nobody will ask for it again.
-            more = subscription.receiver.deliver(message, 0, False)
-            if not more:
-                subscription.ready = False
+            receiver = subscription.receiver
+            more = subscription.ready = receiver.deliver(message, 0, False)
+            if more and len(rotation) == 1:
+                self._sole = receiver
+                return
         else:
             if not force:
                 self._memory.check()
@@ -99,8 +119,6 @@ class Queue(Destination):
             subscription.has_turn = False
         elif len(rotation) > 1:
             rotation.append(rotation.pop(0))
-        self.accepted += 1
-        return self._memory.room()
 
     @override
     def takes_run(self, count: int) -> bool:
@@ -218,6 +236,7 @@ class Queue(Destination):
         if subscription.has_turn:
             subscription.has_turn = False
             self._rotation.remove(subscription)
+            self._sole = None
 
     @override
     def give_back(self, deliveries: list[Delivery]) -> None:
@@ -252,6 +271,7 @@ class Queue(Destination):
     def resume(self, subscription: Subscription) -> None:
         if subscription.has_turn or not subscription.has_credit:
             return
+        self._sole = None
         if self._choosy:
             subscription.has_turn = True
             self._rotation.append(subscription)
@@ -293,6 +313,7 @@ class Queue(Destination):
 
     def _pump(self) -> None:
         """Give out what waits while somebody with credit wants it."""
+        self._sole = None
         if self._choosy:
             self._pump_each(list(self._rotation))
             return

@@ -276,6 +276,11 @@ class World:
             length = 0
             if isinstance(destination, Queue):
                 backlogs.append(destination._backlog)
+                if destination._sole is not None:
+                    [only] = destination._rotation
+                    assert only.receiver is destination._sole
+                    assert only.wants is None
+                    assert not only.acknowledges
             if isinstance(destination, Mailboxes):
                 backlogs += destination._boxes.values()
                 backlogs += destination._unwanted.values()
