@@ -1,5 +1,7 @@
 """SENDs whose headers came before take a shorter way, to the same end."""
 
+import dataclasses
+
 import pytest
 
 from romp_asgi.errors import DestinationBlocked
@@ -264,3 +266,63 @@ def test_few_values_of_a_header_end_as_known_as_if_there_were_one() -> None:
     for number in range(3):
         headers = blocks.known[f"SEND\ndestination:/topic/a\nnumber:{number}".encode()]
         assert headers.target is world.hub.broker.destinations["/topic/a"]
+
+
+def unlike(name: str, numbers: range, *headers: str) -> str:
+    """SENDs of which each has a header that no other one has."""
+    texts = [send(name, str(n), f"id-{n}:x", *headers) for n in numbers]
+    return "".join(texts)
+
+
+@pytest.mark.parametrize("kind", ["queue", "topic"])
+def test_sends_that_only_begin_alike_arrive_with_what_is_theirs(kind: str) -> None:
+    world = World()
+    client, reader = world.client(), world.client()
+    subscribe(reader, f"/{kind}/a")
+    for start in range(0, 400, 100):
+        numbers = range(start, start + 100)
+        client.send(unlike(f"/{kind}/a", numbers, "a:b"))
+        frames = reader.frames()
+        assert [frame.body.decode() for frame in frames] == list(map(str, numbers))
+        assert all(
+            frame.headers[f"id-{number}"] == "x" and frame.headers["a"] == "b"
+            for number, frame in zip(numbers, frames, strict=True)
+        )
+        assert all(len(frame.headers) == 6 for frame in frames)
+    beginning = client.session.connection._parser._beginning
+    assert beginning is not None
+    assert beginning.target is world.hub.broker.destinations[f"/{kind}/a"]
+    # What asks for a receipt, or belongs to a transaction, does so after that, too.
+    client.send("BEGIN\ntransaction:1\n\n^@")
+    client.send(unlike(f"/{kind}/a", range(400, 402), "transaction:1"))
+    client.send(unlike(f"/{kind}/a", range(402, 403), "receipt:r"))
+    assert client.frame().headers == {"receipt-id": "r"}
+    assert bodies(reader) == [b"402"]
+    client.send("COMMIT\ntransaction:1\n\n^@")
+    assert bodies(reader) == [b"400", b"401"]
+
+
+def test_sends_that_begin_alike_to_a_destination_that_is_made_again() -> None:
+    world = World(destinations={"/queue/*": QUEUE})
+    client, reader = world.client(), world.client()
+    subscribe(reader, "/queue/new")
+    client.send(unlike("/queue/new", range(100)))
+    assert len(reader.frames()) == 100
+    reader.send("UNSUBSCRIBE\nid:/queue/new\n\n^@")
+    world.hub.broker.expire(world.now)
+    assert "/queue/new" not in world.hub.broker.destinations
+    client.send(unlike("/queue/new", range(100, 110)))
+    assert len(world.hub.broker.destinations["/queue/new"]) == 10
+
+
+def test_a_block_holds_for_sends_that_begin_as_those_of_others() -> None:
+    name = "/queue/web"
+    world = World(destinations={name: {**QUEUE, "web_write_block": True}})
+    client = world.client()
+    client.send(unlike(name, range(100)))
+    assert len(world.hub.broker.destinations[name]) == 100
+    world.hub.broker.destinations[name].policy = dataclasses.replace(
+        world.hub.broker.destinations[name].policy, write_block=True
+    )
+    client.send(unlike(name, range(100, 101)))
+    assert client.error()[0] == DestinationBlocked(name, "write_block").message

@@ -135,6 +135,8 @@ class Blocks:
             headers.start = None
         else:
             headers.start = block + b"\n\n"
+            # They lead to their target themselves.
+            headers.template = None
         self._size += size
         headers.follower = None
         if self._size > self._max_size:

@@ -51,7 +51,8 @@ class Headers(dict[str, str]):
         is_known: whether frames with the same header block will have this object.
         length: what ``content-length`` says, or -1.
         plain: the lines they were read from, without the last LF, if there was nothing
-            to unescape in them and no name came twice; not if they have a template.
+            to unescape in them and no name came twice; not if what they are encoded to
+            was made with them.
         size: octets of the lines they were read from, and of ``plain`` or what was made
             with them.
         start: of known ones: the octets that their frames begin with, up to the body,
@@ -61,7 +62,8 @@ class Headers(dict[str, str]):
         target: where a SEND goes that asks for nothing else; kept by whoever sends it
             there. Its ``joins`` says whether SENDs in a row may come as one `SendRun`.
         template: what they were made from, which is told the target as well, if they
-            differ from others only in some values.
+            differ from others only in some values, or only after what they begin with;
+            not if they are known.
     """
 
     # No dictionary where one value will do for most: of 10,000 it is in no cache.

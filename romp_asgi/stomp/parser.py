@@ -22,6 +22,7 @@ from romp_asgi.stomp.abridged import (
     append_to_run,
     without_receipt,
 )
+from romp_asgi.stomp.beginning import Beginning, begun, in_common
 from romp_asgi.stomp.blocks import MAX_BLOCK_SIZE, Blocks, Template
 from romp_asgi.stomp.frame import MAX_DIGITS, Frame, Headers
 from romp_asgi.stomp.spec import (
@@ -65,6 +66,9 @@ _LOOK_BELOW: Final = 0x2000
 #: Of so many blocks that never came, one is looked at for what varies. Odd: those of
 #: two with the same time may come in pairs.
 _LEARN_EVERY: Final = 31
+
+#: Where the headers of a SEND begin.
+_AFTER_SEND: Final = len(b"SEND\n")
 
 #: To look up a member in its enum takes 0.1 µs each time, in Python 3.11.
 _CONNECT: Final = Command.CONNECT
@@ -123,6 +127,7 @@ class Parser:
 
     __slots__ = (
         "_abridges",
+        "_beginning",
         "_blocks",
         "_error",
         "_generation",
@@ -180,6 +185,8 @@ class Parser:
         self._varied: Varied | None = None
         self._unknown = 0
         self._sample: Headers | None = None
+        # What those begin with of which nothing else is known.
+        self._beginning: Beginning | None = None
         self._is_broken = False
         self._error: ProtocolError | None = None
 
@@ -217,7 +224,7 @@ class Parser:
         """Forget what was read, and take nothing more."""
         self._pieces = []
         self._size = 0
-        self._large = self._last = self._sample = None
+        self._large = self._last = self._sample = self._beginning = None
         self._is_broken = True
 
     def frames(self) -> list[Frame]:
@@ -289,7 +296,7 @@ class Parser:
         self._abridges = abridges and not version.trims
         # What came before CONNECT was parsed by other rules.
         self._blocks = blocks
-        self._last = self._varied = self._sample = None
+        self._last = self._varied = self._sample = self._beginning = None
         self._strange = 0
 
     def has_partial_frame(self) -> bool:
@@ -370,11 +377,12 @@ class Parser:
                 command, headers, length = _SEND, known, known.length
                 nul = data.find(0, body) if length < 0 else -1
             else:
-                nul = data.find(0, position)
-                if blank < 0 or 0 <= nul < blank:
+                nul = -1
+                if blank < 0 or NUL in block:
+                    nul = data.find(0, position)
                     blank = data.find(b"\n\n", position, nul if nul >= 0 else size)
                     block = data[position:blank] if blank >= 0 else b""
-                body = blank + 2
+                    body = blank + 2
                 if blank < 0 or CR in block:
                     end, body = self._find_block_end(data, position, blank, nul)
                     if end < 0:
@@ -384,6 +392,7 @@ class Parser:
                 else:
                     command, headers = self._parse_block(block)
                 length = headers.length
+                nul = data.find(0, body) if length < 0 else -1
                 if blocks is not None:
                     known_blocks = blocks.known  # others, perhaps
             if length >= 0:
@@ -567,6 +576,11 @@ class Parser:
                     max_size = min(limits.max_header_size, limits.max_header_len)
                     self._varied = Varied(names, self.version, max_size)
         if self._unknown % _LEARN_EVERY == 0:
+            beginning = self._beginning
+            if sample is not None and (
+                beginning is None or not block.startswith(beginning.first)
+            ):
+                self._beginning = in_common(headers, sample, self.limits)
             self._sample = headers
 
     def _find_block_end(
@@ -688,13 +702,61 @@ class Parser:
             known = blocks.recall(block)
             if known is not None:
                 return _SEND, known
-        line, _, rest = block.partition(b"\n")
+        size, is_plain = len(block), True
+        beginning = self._beginning
+        headers = None if beginning is None else begun(block, beginning)
+        if headers is not None:
+            command, rest = _SEND, block[_AFTER_SEND:]
+        else:
+            beginning = None
+            line, _, rest = block.partition(b"\n")
+            command, headers, is_plain = self._parse_lines(line, rest, size)
+        if is_plain and size <= MAX_BLOCK_SIZE:
+            # A copy for as long as the message is held.
+            headers.plain = rest
+            headers.size = 2 * size
+        else:
+            headers.plain = None
+            headers.size = size
+        headers.encoded_version = ""
+        headers.encoded_others = None
+        headers.is_known = False
+        headers.tag = 0
+        headers.target = None
+        headers.template = beginning
+        if beginning is not None:
+            headers.target = beginning.target
+            if beginning.length >= 0:
+                headers.length = beginning.length
+                return command, headers
+        value = headers.get(CONTENT_LENGTH)
+        if value is None:
+            headers.length = -1
+        elif value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS:
+            headers.length = int(value)
+        else:
+            raise _about(headers, _no_length(command, value))
+        return command, headers
+
+    def _parse_lines(
+        self, line: bytes, rest: bytes, size: int
+    ) -> tuple[Command, Headers, bool]:
+        """The lines of a block.
+
+        Args:
+            line: the first one.
+            rest: those of the headers.
+            size: octets of all.
+
+        Returns:
+            The command, the headers, without their attributes, and whether these are
+            plain.
+        """
         command = _OCTETS.get(line)
         if command is None or command not in self.commands:
             command = self._command(line)
             assert command is not None
         limits = self.limits
-        size = len(block)
         if size > limits.max_header_size:
             raise LimitExceeded("max_header_size", limits.max_header_size)
         plain = self._parse_plain(rest)
@@ -704,30 +766,10 @@ class Parser:
             or size > limits.max_header_len
         ):
             self._check_lines(rest.split(b"\n"))
-        if plain is None:
-            headers = self._parse_headers(command, rest.split(b"\n") if rest else [])
-        else:
-            headers = plain
-        headers.plain = None
-        headers.size = size
-        if plain is not None and size <= MAX_BLOCK_SIZE:
-            # A copy for as long as the message is held.
-            headers.plain = rest
-            headers.size = 2 * size
-        headers.encoded_version = ""
-        headers.encoded_others = None
-        headers.target = None
-        headers.tag = 0
-        headers.is_known = False
-        headers.template = None
-        value = headers.get(CONTENT_LENGTH)
-        if value is None:
-            headers.length = -1
-        elif value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS:
-            headers.length = int(value)
-        else:
-            raise _about(headers, _no_length(command, value))
-        return command, headers
+        if plain is not None:
+            return command, plain, True
+        lines = rest.split(b"\n") if rest else []
+        return command, self._parse_headers(command, lines), False
 
     def _parse_plain(self, rest: bytes) -> Headers | None:
         """Header lines in which there is nothing to look out for; else None."""

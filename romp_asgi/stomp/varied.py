@@ -2,7 +2,8 @@
 
 Such blocks never come twice, but what is around these values does: it is remembered,
 as whole blocks are, and only the values are read. Of a sender one set of names is known
-at a time: where kinds with other names take turns, some are read as ever.
+at a time: where kinds with other names take turns, of some no more is known than what
+they begin with (`romp_asgi.stomp.beginning`).
 """
 
 from typing import Final

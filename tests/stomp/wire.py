@@ -5,8 +5,10 @@ from textwrap import dedent
 from types import MappingProxyType
 from typing import Final
 
+from romp_asgi.errors import ProtocolError
 from romp_asgi.stomp import VERSIONS, Command, Frame, Limits, Parser, Version
 from romp_asgi.stomp.blocks import Blocks
+from romp_asgi.stomp.frame import encode_passed_on
 
 ALL_COMMANDS: Final = MappingProxyType({c.value: c for c in Command})
 
@@ -62,3 +64,29 @@ def feed_each(receiver: Parser, pieces: Iterable[bytes]) -> Iterable[Frame]:
         receiver.receive_data(piece)
         while frames := receiver.frames():
             yield from frames
+
+
+def check(frames: list[Frame], texts: Iterable[str]) -> None:
+    """They are those that a parser makes which remembers nothing."""
+    check_equal(frames, feed(Parser(NO_LIMITS), *map(wire, texts)))
+
+
+def check_equal(frames: list[Frame], expected: list[Frame]) -> None:
+    """In the order of their headers, too, and to whoever receives them."""
+    assert frames == expected
+    for one, other in zip(frames, expected, strict=True):
+        assert list(one.headers.items()) == list(other.headers.items())
+        for version in VERSIONS.values():
+            assert encode_passed_on(one.headers, version) == encode_passed_on(
+                dict(other.headers), version
+            )
+
+
+def outcome(receiver: Parser, *pieces: bytes) -> tuple[list[Frame], object]:
+    """The frames, and what was wrong then."""
+    frames: list[Frame] = []
+    try:
+        frames.extend(feed_each(receiver, pieces))
+    except ProtocolError as exc:
+        return frames, (type(exc), exc.message, exc.detail)
+    return frames, None
