@@ -21,7 +21,8 @@ from romp_asgi.errors import PeerError
 from romp_asgi.stomp.abridged import AckRun, SendRun
 from romp_asgi.stomp.blocks import Blocks
 from romp_asgi.stomp.frame import Frame, Headers
-from romp_asgi.stomp.parser import Limits, Parser
+from romp_asgi.stomp.limits import Limits
+from romp_asgi.stomp.parser import Parser
 from romp_asgi.stomp.spec import DESTINATION, AckMode
 from romp_asgi.stomp.versions import STOMP_1_2
 

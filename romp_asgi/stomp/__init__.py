@@ -8,7 +8,8 @@ from romp_asgi.stomp.blocks import BlockCache
 from romp_asgi.stomp.connection import Connection
 from romp_asgi.stomp.frame import Frame, encode_frame
 from romp_asgi.stomp.heartbeat import HeartBeat, negotiate
-from romp_asgi.stomp.parser import Limits, Parser
+from romp_asgi.stomp.limits import Limits
+from romp_asgi.stomp.parser import Parser
 from romp_asgi.stomp.spec import Command
 from romp_asgi.stomp.versions import VERSIONS, Version
 

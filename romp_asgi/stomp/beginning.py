@@ -5,22 +5,17 @@ Where messages have headers that others do not have, no values are found that va
 need not be read again. That is a sixth of what such a message takes.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from romp_asgi.stomp.frame import Headers
+from romp_asgi.stomp.limits import Limits
+from romp_asgi.stomp.lines import add_plain
 from romp_asgi.stomp.spec import (
-    BACKSLASH,
     CONTENT_LENGTH,
-    CR,
     DESTINATION,
     RECEIPT,
     TRANSACTION,
 )
-
-if TYPE_CHECKING:
-    from romp_asgi.stomp.parser import Limits
 
 _SEND_LINE: Final = b"SEND\n"
 
@@ -89,22 +84,10 @@ def begun(block: bytes, beginning: Beginning) -> Headers | None:
     first = beginning.first
     if not block.startswith(first) or len(block) > beginning.max_size:
         return None
-    rest = block[len(first) :]
-    if BACKSLASH in rest or CR in rest:
-        return None
     headers = Headers(beginning)
-    try:
-        lines = rest.decode().split("\n")
-        for line in lines:
-            name, value = line.split(":", 1)
-            headers[name] = value
-    except ValueError:
-        return None
-    count = len(headers)
     if (
-        count != len(beginning) + len(lines)
-        or count > beginning.max_headers
-        or "" in headers
+        not add_plain(headers, block[len(first) :])
+        or len(headers) > beginning.max_headers
         or RECEIPT in headers
         or TRANSACTION in headers
     ):

@@ -5,16 +5,12 @@ connections that read by the same rules remember together. What blocks have in c
 that differ in some values is remembered with them: `romp_asgi.stomp.varied`.
 """
 
-from __future__ import annotations
-
 from array import array
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from romp_asgi.stomp.frame import Headers
-
-if TYPE_CHECKING:
-    from romp_asgi.stomp.parser import Limits
-    from romp_asgi.stomp.versions import Version
+from romp_asgi.stomp.limits import Limits
+from romp_asgi.stomp.versions import Version
 
 #: The largest block that is remembered, in octets.
 MAX_BLOCK_SIZE: Final = 512

@@ -23,7 +23,8 @@ from romp_asgi.stomp import spec
 from romp_asgi.stomp.blocks import BlockCache
 from romp_asgi.stomp.frame import Frame, encode_frame, encode_headers
 from romp_asgi.stomp.heartbeat import HeartBeat, negotiate, parse_heart_beat
-from romp_asgi.stomp.parser import Limits, Parser
+from romp_asgi.stomp.limits import Limits
+from romp_asgi.stomp.parser import Parser
 from romp_asgi.stomp.spec import CLIENT_COMMANDS, CONNECT_COMMANDS, Command
 from romp_asgi.stomp.versions import (
     PADDING,

@@ -25,20 +25,19 @@ from romp_asgi.stomp.abridged import (
 from romp_asgi.stomp.beginning import Beginning, begun, in_common
 from romp_asgi.stomp.blocks import MAX_BLOCK_SIZE, Blocks, Template
 from romp_asgi.stomp.frame import MAX_DIGITS, Frame, Headers
+from romp_asgi.stomp.limits import Limits
+from romp_asgi.stomp.lines import add_plain, check_lines, read_command, read_headers
 from romp_asgi.stomp.spec import (
-    BACKSLASH,
     BODY_COMMANDS,
-    CONNECT_COMMANDS,
     CONTENT_LENGTH,
     CR,
     LF,
     NUL,
     RECEIPT,
-    UNESCAPED_COMMANDS,
     Command,
 )
 from romp_asgi.stomp.varied import Varied, made_at, varying
-from romp_asgi.stomp.versions import PADDING, STOMP_1_2, Version
+from romp_asgi.stomp.versions import STOMP_1_2, Version
 
 _A: Final = ord("A")
 
@@ -78,21 +77,6 @@ _STOMP: Final = Command.STOMP
 _OCTETS: Final = MappingProxyType({name.encode(): name for name in Command})
 
 _NONE: Final[dict[bytes, Headers]] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How large a frame may be, in octets but for ``max_headers``.
-
-    The names are those of the config keys, which errors mention. ``max_header_len``
-    is for one line without its EOL, ``max_header_size`` for all that comes before
-    the empty line, the command too.
-    """
-
-    max_headers: int = 64
-    max_header_len: int = 8192
-    max_header_size: int = 65536
-    max_message_size: int = 1048576
 
 
 @dataclass(slots=True)
@@ -619,7 +603,9 @@ class Parser:
             is_cut_off: whether a NUL comes next.
         """
         line, lf, rest = block.partition(b"\n")
-        command = self._command(line, is_complete=bool(lf) or is_cut_off)
+        command = read_command(
+            line, self.version, self.commands, is_complete=bool(lf) or is_cut_off
+        )
         limits = self.limits
         # The LF before the empty line is not counted, nor is that line's CR.
         max_size = limits.max_header_size + 2
@@ -628,7 +614,7 @@ class Parser:
         lines = rest.split(b"\n")
         last = len(lines[-1])
         may_be_empty_line = lines[-1] in (b"", b"\r")
-        self._check_lines(lines[:-1] if may_be_empty_line else lines)
+        check_lines(lines[:-1] if may_be_empty_line else lines, limits)
         if is_cut_off:
             raise FrameError(
                 f"The headers of {command} do not end with an empty line before its "
@@ -639,13 +625,6 @@ class Parser:
         if not may_be_empty_line:
             self._in_headers = True
             self._room = min(len(block) - last + limits.max_header_len, max_size)
-
-    def _check_lines(self, lines: list[bytes]) -> None:
-        limits = self.limits
-        if len(lines) > limits.max_headers:
-            raise LimitExceeded("max_headers", limits.max_headers)
-        if any(len(line.removesuffix(b"\r")) > limits.max_header_len for line in lines):
-            raise LimitExceeded("max_header_len", limits.max_header_len)
 
     def _body_limit(self, command: Command) -> int:
         """How many octets of a body a frame may have."""
@@ -663,30 +642,6 @@ class Parser:
             error = LimitExceeded("max_message_size", limit, "msg flup")
             raise _about(headers, error, receipt)
         raise _about(headers, FrameError(f"{command} may not have a body."), receipt)
-
-    def _command(self, line: bytes, *, is_complete: bool = True) -> Command | None:
-        """The command of a line, or None while it may still become one.
-
-        Raises:
-            FrameError: if it is none that is expected.
-        """
-        text = line.decode("utf-8", "replace")
-        if self._strips_cr(text):
-            text = text.removesuffix("\r")
-        if self.version.trims:
-            text = text.strip(PADDING)
-        command = self.commands.get(text)
-        if command is None and (
-            is_complete or not any(name.startswith(text) for name in self.commands)
-        ):
-            raise FrameError(
-                f"The command {_excerpt(line)} is unknown; STOMP {self.version.name} "
-                f"has {', '.join(self.commands)}."
-            )
-        return command
-
-    def _strips_cr(self, command: str) -> bool:
-        return self.version.carriage_return or command.startswith(("CONNECT", "STOMP"))
 
     def _parse_block(
         self, block: bytes, *, is_looked_for: bool = True
@@ -754,66 +709,23 @@ class Parser:
         """
         command = _OCTETS.get(line)
         if command is None or command not in self.commands:
-            command = self._command(line)
+            command = read_command(line, self.version, self.commands)
             assert command is not None
         limits = self.limits
         if size > limits.max_header_size:
             raise LimitExceeded("max_header_size", limits.max_header_size)
-        plain = self._parse_plain(rest)
+        headers = Headers()
+        is_plain = bool(rest) and not self.version.trims and add_plain(headers, rest)
         if (
-            plain is None
-            or len(plain) > limits.max_headers
+            not is_plain
+            or len(headers) > limits.max_headers
             or size > limits.max_header_len
         ):
-            self._check_lines(rest.split(b"\n"))
-        if plain is not None:
-            return command, plain, True
+            check_lines(rest.split(b"\n"), limits)
+        if is_plain:
+            return command, headers, True
         lines = rest.split(b"\n") if rest else []
-        return command, self._parse_headers(command, lines), False
-
-    def _parse_plain(self, rest: bytes) -> Headers | None:
-        """Header lines in which there is nothing to look out for; else None."""
-        if not rest or self.version.trims or BACKSLASH in rest or CR in rest:
-            return None
-        headers = Headers()
-        try:
-            lines = rest.decode().split("\n")
-            for line in lines:
-                name, value = line.split(":", 1)
-                headers[name] = value
-        except ValueError:
-            return None
-        return headers if len(headers) == len(lines) and "" not in headers else None
-
-    def _parse_headers(self, command: Command, lines: list[bytes]) -> Headers:
-        version = self.version
-        escaped = bool(version.unescapes) and command not in UNESCAPED_COMMANDS
-        strips_cr = self._strips_cr(command)
-        headers = Headers()
-        for line in lines:
-            try:
-                text = line.decode()
-            except UnicodeDecodeError:
-                raise FrameError(
-                    f"A header of {command} is not UTF-8{_shown(command, line)}."
-                ) from None
-            if strips_cr:
-                text = text.removesuffix("\r")
-            # The grammar bars a colon in the value, yet clients send it: the first
-            # one divides.
-            name, colon, value = text.partition(":")
-            if escaped and "\\" in text:
-                name, value = version.unescape(name), version.unescape(value)
-            if version.trims:
-                name, value = name.strip(PADDING), value.strip(PADDING)
-            if not colon or not name:
-                raise FrameError(
-                    f"A header line of {command} is not name:value"
-                    f"{_shown(command, line)}."
-                )
-            # "only the first header entry SHOULD be used as the value"
-            headers.setdefault(name, value)
-        return headers
+        return command, read_headers(command, lines, self.version), False
 
 
 def _about(
@@ -843,14 +755,3 @@ def _no_nul(command: Command, length: int) -> FrameError:
         f"The body of {command} does not end with a NUL after the {length} octets of "
         "its content-length."
     )
-
-
-def _shown(command: Command, line: bytes) -> str:
-    """A header line for an error's sentence; none that may have the passcode."""
-    return "" if command in CONNECT_COMMANDS else f": {_excerpt(line)}"
-
-
-def _excerpt(octets: bytes) -> str:
-    """Octets of a peer for an error's sentence, short and printable."""
-    text = octets[:40].decode("utf-8", "backslashreplace")
-    return repr(text + "…" if len(octets) > 40 else text)
