@@ -91,34 +91,30 @@ class Queue(Destination):
                 return self._store(message, force)
             if self._choosy:
                 return self._offer(message, force)
-            self._give_next(message, force)
+            subscription = rotation[0]
+            if not subscription.acknowledges:
+                # Without a Delivery: nobody will ask for it again.
+                receiver = subscription.receiver
+                more = receiver.deliver(message, 0, False)
+                if not more:
+                    subscription.ready = False
+                elif len(rotation) == 1:
+                    self._sole = receiver
+            else:
+                if not force:
+                    self._memory.check()
+                more = subscription.give(self._backlog.hold(message))
+            if not more:
+                del rotation[0]
+                subscription.has_turn = False
+            elif len(rotation) > 1:
+                rotation.append(rotation.pop(0))
         elif not sole.deliver(message, 0, False):
             subscription = self._rotation[0]
             subscription.ready = False
             self.rest(subscription)
         self.accepted += 1
         return self._memory.room()
-
-    def _give_next(self, message: Message, force: bool) -> None:
-        """Give a message to the next one in turn, where all want everything."""
-        rotation = self._rotation
-        subscription = rotation[0]
-        if not subscription.acknowledges:
-            # Without a Delivery: nobody will ask for it again.
-            receiver = subscription.receiver
-            more = subscription.ready = receiver.deliver(message, 0, False)
-            if more and len(rotation) == 1:
-                self._sole = receiver
-                return
-        else:
-            if not force:
-                self._memory.check()
-            more = subscription.give(self._backlog.hold(message))
-        if not more:
-            del rotation[0]
-            subscription.has_turn = False
-        elif len(rotation) > 1:
-            rotation.append(rotation.pop(0))
 
     @override
     def takes_run(self, count: int) -> bool:

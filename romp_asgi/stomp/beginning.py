@@ -1,8 +1,8 @@
 """SENDs of one sender that begin alike, whatever comes after that.
 
 Where messages have headers that others do not have, no values are found that vary
-(`romp_asgi.stomp.varied`); but their first lines are often the same, and what these say
-need not be read again. That is a sixth of what such a message takes.
+(`romp_asgi.stomp.varied`); but their first lines are often the same. What these say
+need not be read again, and where it leads need not be looked up.
 """
 
 from typing import Final
@@ -13,8 +13,6 @@ from romp_asgi.stomp.lines import add_plain
 from romp_asgi.stomp.spec import (
     CONTENT_LENGTH,
     DESTINATION,
-    RECEIPT,
-    TRANSACTION,
 )
 
 _SEND_LINE: Final = b"SEND\n"
@@ -48,7 +46,7 @@ def in_common(headers: Headers, others: Headers, limits: Limits) -> Beginning | 
         limits: how large a block may be.
 
     Returns:
-        None if where they go is not in it, or if more than that has to be looked at.
+        None if where they go is not in it, or if there is something to unescape.
     """
     if headers.plain is None or others.plain is None:
         return None
@@ -59,7 +57,7 @@ def in_common(headers: Headers, others: Headers, limits: Limits) -> Beginning | 
             break
         first += line + b"\n"
         found[name] = value
-    if DESTINATION not in found or RECEIPT in found or TRANSACTION in found:
+    if DESTINATION not in found:
         return None
     found.first = first
     found.length = headers.length if CONTENT_LENGTH in found else -1
@@ -79,7 +77,7 @@ def begun(block: bytes, beginning: Beginning) -> Headers | None:
         beginning: what it may begin with.
 
     Returns:
-        None if it does not, asks for something, or has to be looked at more closely.
+        None if it does not, or has to be looked at more closely.
     """
     first = beginning.first
     if not block.startswith(first) or len(block) > beginning.max_size:
@@ -88,8 +86,6 @@ def begun(block: bytes, beginning: Beginning) -> Headers | None:
     if (
         not add_plain(headers, block[len(first) :])
         or len(headers) > beginning.max_headers
-        or RECEIPT in headers
-        or TRANSACTION in headers
     ):
         return None
     return headers

@@ -34,6 +34,7 @@ from romp_asgi.stomp.spec import (
     LF,
     NUL,
     RECEIPT,
+    TRANSACTION,
     Command,
 )
 from romp_asgi.stomp.varied import Varied, made_at, varying
@@ -564,7 +565,9 @@ class Parser:
             if sample is not None and (
                 beginning is None or not block.startswith(beginning.first)
             ):
-                self._beginning = in_common(headers, sample, self.limits)
+                found = in_common(headers, sample, self.limits)
+                if found is not None:
+                    self._beginning = found
             self._sample = headers
 
     def _find_block_end(
@@ -678,9 +681,11 @@ class Parser:
         headers.is_known = False
         headers.tag = 0
         headers.target = None
-        headers.template = beginning
+        headers.template = None
         if beginning is not None:
-            headers.target = beginning.target
+            if RECEIPT not in headers and TRANSACTION not in headers:
+                # It asks for no more than to go where others go that begin so.
+                headers.template, headers.target = beginning, beginning.target
             if beginning.length >= 0:
                 headers.length = beginning.length
                 return command, headers

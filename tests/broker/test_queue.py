@@ -4,6 +4,7 @@ from collections import deque
 
 from hypothesis import given, settings, strategies as st
 
+from romp_asgi.broker.queue import Queue
 from tests.broker.world import CLIENT, INDIVIDUAL, QUEUE, MakeWorld, World
 
 quick = settings(max_examples=150, derandomize=True, deadline=None)
@@ -33,6 +34,35 @@ def test_a_message_goes_to_one_consumer(make_world: MakeWorld) -> None:
     inboxes = [world.peer().subscribe("q") for _ in range(3)]
     world.peer().send("q", *"abc")
     assert inboxes == [["a"], ["b"], ["c"]]
+
+
+def test_an_only_consumer_is_known_while_it_is_the_only_one_that_takes_all(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world({"q": QUEUE})
+    queue = world.broker.destinations["q"]
+    assert isinstance(queue, Queue)
+    sender = world.peer()
+
+    def knows_one() -> bool:
+        sender.send("q", "x")
+        return queue._sole is not None
+
+    one = world.peer()
+    inbox = one.subscribe("q")
+    assert knows_one()
+    other = world.peer()
+    others = other.subscribe("q")
+    assert not knows_one()
+    assert not knows_one()
+    other.leave()
+    assert knows_one()
+    one.leave()
+    assert not knows_one()
+    assert (inbox, others) == (["x"] * 3, ["x"])
+    world.peer().subscribe("q", ack=CLIENT)
+    assert not knows_one()
+    assert queue.accepted == 6
 
 
 def test_consumers_take_turns_strictly(make_world: MakeWorld) -> None:

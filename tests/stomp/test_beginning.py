@@ -95,8 +95,6 @@ def test_nothing_is_learnt_from_one_that_is_not_so_simple(at: int) -> None:
         ["a:b^M"],
         ["type:again"],
         ["a:1", "a:2"],
-        ["receipt:1"],
-        ["a:b", "transaction:1"],
         [":x"],
         ["x"],
         [],
@@ -151,6 +149,14 @@ def test_a_length_that_is_none_is_the_same_error(length: str) -> None:
     assert found[1]
 
 
+def test_the_length_is_only_known_where_it_is_in_common() -> None:
+    receiver = parser()
+    texts = [send(f"id-{n}:x", "content-length:4") for n in range(LEARNT)]
+    check(feed(receiver, wire("".join(texts))), texts)
+    assert is_begun(receiver, send("x:y", "content-length:2").replace("body", "ab"))
+    assert is_begun(receiver, send("x:y").replace("body", ""))
+
+
 def test_a_body_that_does_not_end_where_it_should_is_the_same_error() -> None:
     first = "destination:/queue/a\ncontent-length:3"
     receiver = parser()
@@ -171,13 +177,25 @@ def test_without_a_destination_in_common_nothing_is_known() -> None:
 
 
 @pytest.mark.parametrize("line", ["receipt:1", "transaction:1"])
-def test_nor_where_all_ask_for_something(line: str) -> None:
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("abridges", [True, False])
+def test_what_asks_for_something_does_not_lead_where_others_do(
+    line: str, is_first: bool, abridges: bool
+) -> None:
     receiver = parser()
-    receiver.switch(STOMP_1_2, NO_LIMITS, Blocks(), abridges=True)
-    for number in range(3 * LEARNT):
-        first = f"{line}\ndestination:/queue/a"
-        assert not is_begun(receiver, send(f"id-{number}:x", first=first))
-    assert receiver._beginning is None
+    receiver.switch(STOMP_1_2, NO_LIMITS, Blocks(), abridges=abridges)
+    first, rest = (f"{line}\n{FIRST}", []) if is_first else (FIRST, [line])
+    texts = [send(f"id-{n}:x", *rest, first=first) for n in range(2 * LEARNT)]
+    check(feed(receiver, wire("".join(texts))), texts)
+    beginning = receiver._beginning
+    assert (beginning is None) is (line == "receipt:1" and not abridges)
+    if beginning is not None:
+        beginning.target = object()
+    text = send("id-new:x", *rest, first=first)
+    [frame] = feed(receiver, wire(text))
+    check([frame], [text])
+    assert isinstance(frame.headers, Headers)
+    assert frame.headers.target is frame.headers.template is None
 
 
 def test_what_they_begin_with_may_change() -> None:
@@ -186,6 +204,11 @@ def test_what_they_begin_with_may_change() -> None:
     texts = own(range(8 * LEARNT), "destination:/queue/b")
     check(feed(receiver, wire("".join(texts))), texts)
     assert is_begun(receiver, send("id-c:x", first="destination:/queue/b"))
+    # One that goes elsewhere now and then changes nothing.
+    texts = own(range(1000, 1000 + 32 * LEARNT), "destination:/queue/b")
+    texts[::7] = own(range(len(texts[::7])), "destination:/queue/c")
+    for text in texts:
+        assert is_begun(receiver, text) is ("/c" not in text)
     # And it does not, where all begin with it and some with more.
     for text in own(range(8 * LEARNT, 16 * LEARNT), "destination:/queue/b\ntype:u"):
         assert is_begun(receiver, text)
