@@ -94,12 +94,9 @@ class Queue(Destination):
             subscription = rotation[0]
             if not subscription.acknowledges:
                 # Without a Delivery: nobody will ask for it again.
-                receiver = subscription.receiver
-                more = receiver.deliver(message, 0, False)
+                more = subscription.receiver.deliver(message, 0, False)
                 if not more:
                     subscription.ready = False
-                elif len(rotation) == 1:
-                    self._sole = receiver
             else:
                 if not force:
                     self._memory.check()
@@ -109,6 +106,8 @@ class Queue(Destination):
                 subscription.has_turn = False
             elif len(rotation) > 1:
                 rotation.append(rotation.pop(0))
+            elif not subscription.acknowledges:
+                self._sole = subscription.receiver
         elif not sole.deliver(message, 0, False):
             subscription = self._rotation[0]
             subscription.ready = False
