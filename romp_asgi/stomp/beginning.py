@@ -10,12 +10,10 @@ from typing import Final
 from romp_asgi.stomp.frame import Headers
 from romp_asgi.stomp.limits import Limits
 from romp_asgi.stomp.lines import add_plain
-from romp_asgi.stomp.spec import (
-    CONTENT_LENGTH,
-    DESTINATION,
-)
+from romp_asgi.stomp.spec import CONTENT_LENGTH, DESTINATION
 
-_SEND_LINE: Final = b"SEND\n"
+#: What comes before the headers of a SEND.
+SEND_LINE: Final = b"SEND\n"
 
 
 class Beginning(Headers):
@@ -50,7 +48,7 @@ def in_common(headers: Headers, others: Headers, limits: Limits) -> Beginning | 
     """
     if headers.plain is None or others.plain is None:
         return None
-    first, found = _SEND_LINE, Beginning()
+    first, found = SEND_LINE, Beginning()
     lines = zip(headers.plain.split(b"\n"), others.plain.split(b"\n"), strict=False)
     for (name, value), (line, other) in zip(headers.items(), lines, strict=False):
         if line != other:
@@ -62,7 +60,7 @@ def in_common(headers: Headers, others: Headers, limits: Limits) -> Beginning | 
     found.first = first
     found.length = headers.length if CONTENT_LENGTH in found else -1
     found.max_headers = limits.max_headers
-    found.max_size = min(limits.max_header_size, limits.max_header_len)
+    found.max_size = limits.max_unread
     found.target = None
     return found
 

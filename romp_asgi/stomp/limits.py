@@ -16,3 +16,8 @@ class Limits:
     max_header_len: int = 8192
     max_header_size: int = 65536
     max_message_size: int = 1048576
+
+    @property
+    def max_unread(self) -> int:
+        """Octets that a header block may have with no need to look at its lines."""
+        return min(self.max_header_size, self.max_header_len)

@@ -22,7 +22,7 @@ from romp_asgi.stomp.abridged import (
     append_to_run,
     without_receipt,
 )
-from romp_asgi.stomp.beginning import Beginning, begun, in_common
+from romp_asgi.stomp.beginning import SEND_LINE, Beginning, begun, in_common
 from romp_asgi.stomp.blocks import MAX_BLOCK_SIZE, Blocks, Template
 from romp_asgi.stomp.frame import MAX_DIGITS, Frame, Headers
 from romp_asgi.stomp.limits import Limits
@@ -67,8 +67,7 @@ _LOOK_BELOW: Final = 0x2000
 #: two with the same time may come in pairs.
 _LEARN_EVERY: Final = 31
 
-#: Where the headers of a SEND begin.
-_AFTER_SEND: Final = len(b"SEND\n")
+_AFTER_SEND: Final = len(SEND_LINE)
 
 #: To look up a member in its enum takes 0.1 µs each time, in Python 3.11.
 _CONNECT: Final = Command.CONNECT
@@ -181,7 +180,7 @@ class Parser:
             self.version is STOMP_1_2
             and Command.ACK.value in self.commands
             and limits.max_headers >= 1
-            and min(limits.max_header_size, limits.max_header_len) >= PLAIN_ACK_SIZE
+            and limits.max_unread >= PLAIN_ACK_SIZE
         )
 
     def receive_data(self, data: bytes) -> None:
@@ -557,8 +556,7 @@ class Parser:
                 self._sample = None
                 if names != known:
                     self._strange = 0
-                    limits = self.limits
-                    max_size = min(limits.max_header_size, limits.max_header_len)
+                    max_size = self.limits.max_unread
                     self._varied = Varied(names, self.version, max_size)
         if self._unknown % _LEARN_EVERY == 0:
             beginning = self._beginning
