@@ -20,7 +20,8 @@ from romp_asgi.broker.policy import Kind, Policy
 from romp_asgi.errors import PeerError
 from romp_asgi.stomp.abridged import AckRun, SendRun
 from romp_asgi.stomp.blocks import Blocks
-from romp_asgi.stomp.frame import Frame, Headers
+from romp_asgi.stomp.frame import Frame
+from romp_asgi.stomp.headers import Headers
 from romp_asgi.stomp.limits import Limits
 from romp_asgi.stomp.parser import Parser
 from romp_asgi.stomp.spec import DESTINATION, AckMode
@@ -44,6 +45,9 @@ class _Sink:
         if tag:
             self.tags.append(tag)
         return True
+
+    def deliver_only(self, message: Message) -> bool:
+        return self.deliver(message, 0, redelivered=False)
 
     def deliver_run(self, run: Run) -> bool:
         has_room = True

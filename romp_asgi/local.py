@@ -172,6 +172,10 @@ class LocalSubscription:
         self._is_full = self.overrun()
         return not self._is_full
 
+    def deliver_only(self, message: BrokerMessage) -> bool:
+        """Keep a message for the reader; see `Receiver`."""
+        return self.deliver(message, 0, redelivered=False)
+
     def deliver_run(self, run: Run) -> bool:
         """Keep messages for the reader; see `Receiver`."""
         for message in run.messages:

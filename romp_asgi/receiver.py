@@ -15,7 +15,9 @@ from romp_asgi.stomp.frame import (
     encode_headers,
     encode_message_start,
     encode_message_tail,
+    encode_passed_on,
 )
+from romp_asgi.stomp.headers import Headers
 from romp_asgi.stomp.spec import SUBSCRIPTION
 from romp_asgi.stomp.versions import STOMP_1_2, Version
 
@@ -44,9 +46,12 @@ class MessageReceiver:
 
     __slots__ = (
         "_head",
+        "_known",
         "_outbox",
+        "_prefix",
         "_session",
         "_version",
+        "_version_name",
     )
 
     def __init__(
@@ -60,12 +65,16 @@ class MessageReceiver:
         self._head = f"MESSAGE\n{encode_headers(headers, version)}".encode()
         self._session = session
         self._outbox = outbox
+        # The last known headers of a message for it alone, and the head with the lines
+        # that are passed on of them, once they came twice in a row; until then nothing.
+        self._known: Headers | None = None
+        self._prefix = b""
         self._version = version
+        self._version_name = version.name
 
     def deliver(self, message: Message, tag: int, redelivered: bool) -> bool:
         """Put a message into the outbox; see `Receiver`."""
-        version = self._version
-        if message.tail_version == version.name:
+        if message.tail_version == self._version_name:
             tail = message.tail
         elif len(message.body) > _LARGE_BODY and self._outbox.has_large:
             return self._deliver_large(message, tag, redelivered)
@@ -73,13 +82,36 @@ class MessageReceiver:
             tail = self._tail(message)
         if not tag and not redelivered:
             return self._outbox.write(self._head, tail)
-        if tag and version is STOMP_1_2:
+        if tag and self._version is STOMP_1_2:
             # As in `_marked`, without its call: nearly all that are acknowledged.
             again = b"true" if redelivered else b"false"
             head = b"%bredelivered:%b\nack:%d\n" % (self._head, again, tag)
         else:
             head, tail = self._marked(message, tag, redelivered, tail)
         return self._outbox.write(head, tail)
+
+    def deliver_only(self, message: Message) -> bool:
+        """Put a message into the outbox that is for it alone; see `Receiver`."""
+        headers, body = message.headers, message.body
+        if headers is self._known and self._prefix:
+            tail = b"message-id:%d\n\n%b\0" % (message.number, body)
+            return self._outbox.write(self._prefix, tail)
+        if type(headers) is Headers and headers.is_known:
+            self._learn(headers)
+        if len(body) > _LARGE_BODY and self._outbox.has_large:
+            return self._deliver_large(message, 0, False)
+        tail = encode_message_tail(message.number, headers, body, self._version)
+        return self._outbox.write(self._head, tail)
+
+    def _learn(self, headers: Headers) -> None:
+        """Keep what is the same in each message with headers that come in a row."""
+        self._prefix = b""
+        if headers is not self._known:
+            self._known = headers
+        elif 0 <= headers.length <= _LARGE_BODY:
+            lines = encode_passed_on(headers, self._version)
+            form = b"%b%bcontent-length:%d\n"
+            self._prefix = form % (self._head, lines, headers.length)
 
     def deliver_run(self, run: Run) -> bool:
         """Put messages into the outbox; see `Receiver`."""

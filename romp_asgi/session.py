@@ -36,7 +36,7 @@ from romp_asgi.receiver import MessageReceiver
 from romp_asgi.stomp import Command, Connection, Frame, spec
 from romp_asgi.stomp.abridged import AckRun, ReceiptSend, SendRun
 from romp_asgi.stomp.connection import State
-from romp_asgi.stomp.frame import Headers
+from romp_asgi.stomp.headers import Headers
 from romp_asgi.stomp.versions import STOMP_1_2
 
 logger = logging.getLogger(__name__)

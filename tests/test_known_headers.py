@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from romp_asgi.errors import DestinationBlocked
-from romp_asgi.stomp.frame import Headers
+from romp_asgi.stomp.headers import Headers
 from tests.test_session import Client, World, bodies
 
 QUEUE = {"type": "queue"}
@@ -252,7 +252,8 @@ def test_few_values_of_a_header_end_as_known_as_if_there_were_one() -> None:
     blocks = world.hub.blocks.of(client.session.connection.version, world.hub.limits)
     assert blocks is not None
     for number in range(3):
-        headers = blocks.known[f"SEND\ndestination:/topic/a\nnumber:{number}".encode()]
+        block = f"SEND\ndestination:/topic/a\nnumber:{number}\n\n"
+        headers = blocks.known[block.encode()]
         assert headers.target is world.hub.broker.destinations["/topic/a"]
 
 

@@ -114,6 +114,9 @@ class Nowhere:
     def deliver(self, message: Message, tag: int, redelivered: bool) -> bool:
         return True
 
+    def deliver_only(self, message: Message) -> bool:
+        return self.deliver(message, 0, redelivered=False)
+
     def deliver_run(self, run: Run) -> bool:
         has_room = True
         for message in run.messages:

@@ -53,6 +53,9 @@ class ByUser(Destination):
     @override
     def attach(self, subscription: Subscription) -> None:
         if not subscription.client.is_local:
+            if not self.users:
+                # Those of a destination without any are not its own.
+                self.users = {}
             self.users[subscription.client.user] = subscription
         super().attach(subscription)
 

@@ -5,7 +5,7 @@ later returns a ``Pending``.
 """
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from mypy_extensions import mypyc_attr
 
@@ -14,6 +14,9 @@ from romp_asgi.broker.message import Memory, Message, Run
 from romp_asgi.broker.pending import Pending
 from romp_asgi.broker.policy import Policy
 from romp_asgi.broker.subscription import Delivery, Subscription
+
+#: The users of all destinations without any: one object, as small as nothing.
+_NO_USERS: Final[dict[str, Subscription]] = {}
 
 #: What becomes of a message that no consumer gets: why, and the message.
 Dropped = Callable[[Message, str], None]
@@ -83,7 +86,7 @@ class Destination:
         self.accepted = 0
         self._memory = memory
         self.subscriptions: dict[Subscription, None] = {}
-        self.users: dict[str, Subscription] = {}
+        self.users = _NO_USERS
         self._dropped = dropped
         self._clock = clock
 

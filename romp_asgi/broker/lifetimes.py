@@ -70,15 +70,21 @@ class Lifetimes:
 
     def take_late(self, backlog: Backlog, now: float) -> list[Message]:
         """Take out of a backlog what is too old, oldest first."""
-        late = []
-        while (oldest := backlog.peek()) and is_late(oldest, now):
-            backlog.let_go(backlog.pop())
-            late.append(oldest)
+        late = take_late(backlog, now)
         if self.is_due(now):
             for delivery in backlog.take_out(self.look(backlog.messages(), now)):
                 backlog.let_go(delivery)
                 late.append(delivery.message)
         return late
+
+
+def take_late(backlog: Backlog, now: float) -> list[Message]:
+    """Take out of a backlog what is too old, oldest first, up to what is not."""
+    late = []
+    while (oldest := backlog.peek()) and is_late(oldest, now):
+        backlog.let_go(backlog.pop())
+        late.append(oldest)
+    return late
 
 
 def is_late(message: Message, now: float) -> bool:

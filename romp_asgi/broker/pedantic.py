@@ -44,7 +44,7 @@ class PedanticQueue(Queue):
     @override
     def accept(self, message: Message, *, force: bool = False) -> Pending | None:
         if EXPIRES in message.headers:
-            self._lifetimes.note(message)
+            self._note(message)
             if is_late(message, self._clock.now()):
                 self._late.append(message)
                 self.accepted += 1
@@ -69,4 +69,4 @@ class PedanticQueue(Queue):
 
     def _set_late_aside(self) -> None:
         # What comes later than this line is a matter of microseconds.
-        self._late += self._lifetimes.take_late(self._backlog, self._clock.now())
+        self._late += self._take_out_late(self._clock.now())

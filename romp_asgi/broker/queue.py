@@ -8,7 +8,7 @@ from typing_extensions import override
 from romp_asgi.broker.backlog import Backlog
 from romp_asgi.broker.clock import STOPPED, Clock
 from romp_asgi.broker.destination import Destination, Dropped
-from romp_asgi.broker.lifetimes import Lifetimes
+from romp_asgi.broker.lifetimes import Lifetimes, take_late
 from romp_asgi.broker.message import Memory, Message, Run
 from romp_asgi.broker.pending import Pending, all_of
 from romp_asgi.broker.policy import Overflow, Policy
@@ -54,8 +54,9 @@ class Queue(Destination):
         super().__init__(
             name, policy, memory, dropped, is_dynamic=is_dynamic, clock=clock
         )
-        self._lifetimes = Lifetimes(clock)
         self._backlog = Backlog(memory)
+        # Of what has an `expires` header, once something had.
+        self._lifetimes: Lifetimes | None = None
         # Those with credit, the next one first. A list, because it is much smaller than
         # a deque, and a turn takes only 0.1 µs longer among a thousand.
         self._rotation: list[Subscription] = []
@@ -94,7 +95,7 @@ class Queue(Destination):
             subscription = rotation[0]
             if not subscription.acknowledges:
                 # Without a Delivery: nobody will ask for it again.
-                more = subscription.receiver.deliver(message, 0, False)
+                more = subscription.receiver.deliver_only(message)
                 if not more:
                     subscription.ready = False
             else:
@@ -108,7 +109,7 @@ class Queue(Destination):
                 rotation.append(rotation.pop(0))
             elif not subscription.acknowledges:
                 self._sole = subscription.receiver
-        elif not sole.deliver(message, 0, False):
+        elif not sole.deliver_only(message):
             subscription = self._rotation[0]
             subscription.ready = False
             self.rest(subscription)
@@ -131,7 +132,7 @@ class Queue(Destination):
         messages = run.messages
         if EXPIRES in messages[0].headers:
             for message in messages:
-                self._lifetimes.note(message)
+                self._note(message)
         self._backlog.append_run(run)
         self.accepted += len(messages)
         return None
@@ -173,7 +174,7 @@ class Queue(Destination):
         if len(backlog) >= limit - 1:
             is_full = self._make_room(limit, force)
         if EXPIRES in message.headers:
-            self._lifetimes.note(message)
+            self._note(message)
         backlog.append(backlog.hold(message))
         self.accepted += 1
         # What comes to a full queue that blocks is kept, and its producer waits.
@@ -239,7 +240,7 @@ class Queue(Destination):
             # What waits keeps nothing of a client, which may be gone.
             delivery.subscription = None
             if EXPIRES in delivery.message.headers:
-                self._lifetimes.note(delivery.message)
+                self._note(delivery.message)
         self._backlog.put_back(deliveries)
         if self._choosy:
             self._look_again(deliveries)
@@ -287,9 +288,23 @@ class Queue(Destination):
 
     @override
     def expire(self, now: float) -> list[Message]:
-        late = self._lifetimes.take_late(self._backlog, now)
+        late = self._take_out_late(now)
         self._check_room()
         return late
+
+    def _note(self, message: Message) -> None:
+        """A message waits, or may have to, that has an ``expires`` header."""
+        lifetimes = self._lifetimes
+        if lifetimes is None:
+            lifetimes = self._lifetimes = Lifetimes(self._clock)
+        lifetimes.note(message)
+
+    def _take_out_late(self, now: float) -> list[Message]:
+        """Take out what is too old, oldest first."""
+        lifetimes = self._lifetimes
+        if lifetimes is None:
+            return take_late(self._backlog, now)
+        return lifetimes.take_late(self._backlog, now)
 
     @property
     @override

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from romp_asgi.broker.message import Message, Run
 from romp_asgi.errors import PeerError
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from romp_asgi.broker.backlog import Backlog
     from romp_asgi.broker.client import Client
     from romp_asgi.broker.destination import Destination
+
+
+#: What all have not acknowledged from whom no acknowledgement is awaited.
+_NOTHING: Final[dict[int, Delivery]] = {}
 
 
 class Receiver(Protocol):
@@ -35,6 +39,16 @@ class Receiver(Protocol):
 
         Returns:
             Whether there is room for more; if not, `Broker.resume` tells when.
+        """
+        ...
+
+    def deliver_only(self, message: Message) -> bool:
+        """Take a message that nobody else gets, and nobody got before.
+
+        No acknowledgement is awaited.
+
+        Returns:
+            As ``deliver``.
         """
         ...
 
@@ -137,7 +151,7 @@ class Subscription:
         self.prefetch = prefetch
         self.ready = True
         self.has_turn = False
-        self.unacked: dict[int, Delivery] = {}
+        self.unacked = {} if self.acknowledges else _NOTHING
         # "client": the keys of unacked once more, because the oldest key of a dict is
         # found the slower the more of them were removed before it.
         self._tags: deque[int] | None = deque() if ack is AckMode.CLIENT else None

@@ -7,7 +7,8 @@ by itself. What a frame asks for is the same either way.
 import re
 from typing import Final
 
-from romp_asgi.stomp.frame import Frame, Headers, shown
+from romp_asgi.stomp.frame import Frame, shown
+from romp_asgi.stomp.headers import Headers
 from romp_asgi.stomp.spec import BACKSLASH, CR, ID, NUL, Command
 
 #: ACKs of STOMP 1.2 with a number and nothing else; how they begin and end. The group

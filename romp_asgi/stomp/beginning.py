@@ -7,32 +7,13 @@ need not be read again, and where it leads need not be looked up.
 
 from typing import Final
 
-from romp_asgi.stomp.frame import Headers
+from romp_asgi.stomp.headers import Beginning, Headers
 from romp_asgi.stomp.limits import Limits
 from romp_asgi.stomp.lines import add_plain
 from romp_asgi.stomp.spec import CONTENT_LENGTH, DESTINATION
 
 #: What comes before the headers of a SEND.
 SEND_LINE: Final = b"SEND\n"
-
-
-class Beginning(Headers):
-    """The headers that SENDs begin with.
-
-    Nobody sends these themselves: of the attributes of headers they have ``length`` and
-    ``target``, which is where a SEND goes that begins so and asks for nothing else.
-
-    Attributes:
-        first: the octets that these SENDs begin with, up to the end of a line.
-        max_headers: lines that all of a block may have.
-        max_size: octets that it may have without a look at the limits.
-    """
-
-    __slots__ = ("first", "max_headers", "max_size")
-
-    first: bytes
-    max_headers: int
-    max_size: int
 
 
 def in_common(headers: Headers, others: Headers, limits: Limits) -> Beginning | None:

@@ -8,12 +8,15 @@ that differ in some values is remembered with them: `romp_asgi.stomp.varied`.
 from array import array
 from typing import Final
 
-from romp_asgi.stomp.frame import Headers
+from romp_asgi.stomp.headers import Headers, Template
 from romp_asgi.stomp.limits import Limits
 from romp_asgi.stomp.versions import Version
 
 #: The largest block that is remembered, in octets.
 MAX_BLOCK_SIZE: Final = 512
+
+#: What ends a block: the LF of its last line, and that of the empty line.
+BLANK: Final = b"\n\n"
 
 #: What a block takes beside its own octets: for itself, and for each header.
 _OVERHEAD: Final = 500
@@ -22,35 +25,6 @@ _HEADER_OVERHEAD: Final = 120
 #: Places for notes of what came lately, 16 bits of a hash each, and two for each hash.
 _PLACES: Final = 1 << 16
 _PLACE: Final = _PLACES - 1
-
-
-class Template(Headers):
-    """The headers of one SEND of a kind, from which those of the others are made.
-
-    Nobody sends these themselves: of the attributes that are read for a SEND they have
-    ``length`` and ``target``, ``follower``, ``is_known`` and ``start``.
-
-    Attributes:
-        first: the octets that a SEND of the kind begins with, up to the first of the
-            values that are others in each.
-        form: the lines that are passed on, with a ``%b`` for each of these values.
-        length_at: the place of ``content-length`` among these values; -1 if all have
-            the same.
-        max_size: octets that a block may have without a look at the limits.
-        names: of the headers with the other ones, in the order of the lines.
-        others: the octets after each of these values, up to the next one or the body.
-        version: the version that they are read by.
-    """
-
-    __slots__ = ("first", "form", "length_at", "max_size", "names", "others", "version")
-
-    first: bytes
-    form: bytes
-    length_at: int
-    max_size: int
-    names: list[str]
-    others: list[bytes]
-    version: Version
 
 
 class Blocks:
@@ -64,8 +38,8 @@ class Blocks:
         max_size: octets that all may take; there are two generations of half of them.
 
     Attributes:
-        known: headers by their block, those that were asked for lately; and templates
-            by what is no block.
+        known: headers by their block with its LF LF, those that were asked for lately;
+            and templates by what is no block.
         earlier: those of the generation before. What comes again is taken over.
         generation: how often the known ones have become the earlier ones.
     """
@@ -89,20 +63,20 @@ class Blocks:
         self._notes = array("H", bytes(2 * _PLACES))
         self._turn = 0
 
-    def recall(self, block: bytes) -> Headers | None:
-        """What is remembered of a block; then it is among the ``known``."""
-        headers = self.known.get(block)
+    def recall(self, key: bytes) -> Headers | None:
+        """What is remembered by a key; then it is among the ``known``."""
+        headers = self.known.get(key)
         if headers is None:
-            headers = self.earlier.get(block)
+            headers = self.earlier.get(key)
             if headers is not None:
-                self.remember(block, headers)
+                self.remember(key, headers)
         return headers
 
     def offer(self, block: bytes, headers: Headers) -> bool:
         """Remember a block, if it has come before; return whether it is now."""
         if not self.has_come(block) or len(block) > MAX_BLOCK_SIZE:
             return False
-        self.remember(block, headers)
+        self.remember(block + BLANK, headers)
         return True
 
     def has_come(self, block: bytes) -> bool:
@@ -119,18 +93,18 @@ class Blocks:
         notes[place ^ self._turn] = note
         return False
 
-    def remember(self, block: bytes, headers: Headers) -> None:
-        """Have a block among the ``known``."""
-        # The octets, with and without LF LF; as text, which may have four for each;
-        # encoded for three versions.
-        copies = 7 if block.isascii() else 10
-        size = copies * len(block) + _HEADER_OVERHEAD * len(headers) + _OVERHEAD
+    def remember(self, key: bytes, headers: Headers) -> None:
+        """Have headers, or a template, among the ``known``, by their key."""
+        # The octets, all and without the first line; as text, which may have four for
+        # each; encoded for three versions.
+        copies = 6 if key.isascii() else 9
+        size = copies * len(key) + _HEADER_OVERHEAD * len(headers) + _OVERHEAD
         if isinstance(headers, Template):
             # It has values of its own, and pieces of the block.
             size *= 2
             headers.start = None
         else:
-            headers.start = block + b"\n\n"
+            headers.start = key
             # They lead to their target themselves.
             headers.template = None
         self._size += size
@@ -142,7 +116,7 @@ class Blocks:
             self.earlier, self.known = self.known, {}
             self.generation += 1
             self._size = size
-        self.known[block] = headers
+        self.known[key] = headers
         headers.is_known = True
 
 

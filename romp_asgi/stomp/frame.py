@@ -5,8 +5,9 @@ Source: STOMP 1.2 § STOMP Frames.
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
+from romp_asgi.stomp.headers import Headers
 from romp_asgi.stomp.spec import (
     BODY_COMMANDS,
     CONTENT_LENGTH,
@@ -30,70 +31,6 @@ _NOT_PASSED_ON: Final = RESERVED_HEADERS - {CONTENT_LENGTH}
 
 #: How the lines begin that are not passed on.
 _STARTS: Final = MappingProxyType({n: f"{n}:".encode() for n in RESERVED_HEADERS})
-
-
-class Headers(dict[str, str]):
-    """The headers of one frame, unescaped, in the order they came.
-
-    Frames with equal header blocks share one object, so names and values are never
-    changed once its frame is made. Headers that were read have all attributes, but
-    ``follower`` and ``start`` only when they are known, and those of an ACK that is
-    nothing but a number have ``tag`` alone, if any.
-
-    Attributes:
-        encoded: those lines of a frame made from these headers that receivers get;
-            kept by whoever encodes them, if they are known, or made with them from a
-            template.
-        encoded_version: the version that this is for; empty if there is none yet.
-        encoded_others: the same for other versions, by their names, if there are any.
-        follower: of known ones and templates: those, of either kind, that came after
-            them in what the last sender sent, if they were known.
-        is_known: whether frames with the same header block will have this object.
-        length: what ``content-length`` says, or -1.
-        plain: the lines they were read from, without the last LF, if there was nothing
-            to unescape in them and no name came twice; not if what they are encoded to
-            was made with them.
-        size: octets of the lines they were read from, and of ``plain`` or what was made
-            with them.
-        start: of known ones: the octets that their frames begin with, up to the body,
-            if these end with LF LF; None for a template.
-        tag: the number that an ACK of STOMP 1.2 has, and nothing else; 0 if it is not
-            that simple.
-        target: where a SEND goes that asks for nothing else; kept by whoever sends it
-            there. Its ``joins`` says whether SENDs in a row may come as one `SendRun`.
-        template: what they were made from, which is told the target as well, if they
-            differ from others only in some values, or only after what they begin with;
-            not if they are known.
-    """
-
-    # No dictionary where one value will do for most: of 10,000 it is in no cache.
-    __slots__ = (
-        "encoded",
-        "encoded_others",
-        "encoded_version",
-        "follower",
-        "is_known",
-        "length",
-        "plain",
-        "size",
-        "start",
-        "tag",
-        "target",
-        "template",
-    )
-
-    encoded: bytes
-    encoded_others: dict[str, bytes] | None
-    encoded_version: str
-    follower: "Headers | None"
-    is_known: bool
-    length: int
-    plain: bytes | None
-    size: int
-    start: bytes | None
-    tag: int
-    target: Any
-    template: "Headers | None"
 
 
 class Frame:
@@ -252,6 +189,7 @@ def encode_passed_on(headers: Mapping[str, str], version: Version) -> bytes:
             return lines
         if not headers.encoded_version:
             headers.encoded, headers.encoded_version = lines, name
+            headers.plain = None
         else:
             headers.encoded_others = {**(others or {}), name: lines}
     return lines

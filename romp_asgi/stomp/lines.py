@@ -6,7 +6,7 @@ Source: STOMP 1.2 § Augmented BNF, § Value Encoding, § Repeated Header Entrie
 from collections.abc import Mapping
 
 from romp_asgi.errors import FrameError, LimitExceeded
-from romp_asgi.stomp.frame import Headers
+from romp_asgi.stomp.headers import Headers
 from romp_asgi.stomp.limits import Limits
 from romp_asgi.stomp.spec import (
     BACKSLASH,

@@ -22,9 +22,10 @@ from romp_asgi.stomp.abridged import (
     append_to_run,
     without_receipt,
 )
-from romp_asgi.stomp.beginning import SEND_LINE, Beginning, begun, in_common
-from romp_asgi.stomp.blocks import MAX_BLOCK_SIZE, Blocks, Template
-from romp_asgi.stomp.frame import MAX_DIGITS, Frame, Headers
+from romp_asgi.stomp.beginning import SEND_LINE, begun, in_common
+from romp_asgi.stomp.blocks import BLANK, MAX_BLOCK_SIZE, Blocks
+from romp_asgi.stomp.frame import MAX_DIGITS, Frame
+from romp_asgi.stomp.headers import Beginning, Headers, Template
 from romp_asgi.stomp.limits import Limits
 from romp_asgi.stomp.lines import add_plain, check_lines, read_command, read_headers
 from romp_asgi.stomp.spec import (
@@ -339,11 +340,12 @@ class Parser:
                     known, body = made_at(data, position, guess)
                     follower = guess
             if known is None:
-                blank = data.find(b"\n\n", position, position + _MAX_KNOWN)
+                blank = data.find(BLANK, position, position + _MAX_KNOWN)
                 body = blank + 2
                 if blank >= 0:
-                    block = data[position:blank]
-                    known = known_blocks.get(block)
+                    known = known_blocks.get(data[position:body])
+                    if known is None:
+                        block = data[position:blank]
                 follower = known
                 if known is not None:
                     if guess is not None and guess.start is None:
@@ -364,7 +366,7 @@ class Parser:
                 nul = -1
                 if blank < 0 or NUL in block:
                     nul = data.find(0, position)
-                    blank = data.find(b"\n\n", position, nul if nul >= 0 else size)
+                    blank = data.find(BLANK, position, nul if nul >= 0 else size)
                     block = data[position:blank] if blank >= 0 else b""
                     body = blank + 2
                 if blank < 0 or CR in block:
@@ -442,7 +444,7 @@ class Parser:
                                 varied = self._varied
                     elif block and blocks.has_come(block):
                         # Its values are few: better known with each of them.
-                        blocks.remember(block, headers)
+                        blocks.remember(block + BLANK, headers)
                         self._strange = 0
                     known_blocks = blocks.known  # others, perhaps
             elif command is _CONNECT or command is _STOMP:
@@ -465,7 +467,7 @@ class Parser:
         ):
             return None, None
         rest, receipt = parts
-        known = self._blocks.recall(rest)
+        known = self._blocks.recall(rest + BLANK)
         if known is None and self._varied is not None:
             known = self._varied.headers(rest, self._blocks)
         return (None, None) if known is None else (known, receipt)
@@ -524,9 +526,9 @@ class Parser:
         if (
             len(block) <= MAX_BLOCK_SIZE
             and blocks.has_come(rest)
-            and blocks.recall(rest) is None
+            and blocks.recall(rest + BLANK) is None
         ):
-            blocks.remember(rest, self._parse_block(rest)[1])
+            blocks.remember(rest + BLANK, self._parse_block(rest)[1])
             self._strange = 0
 
     def _learn(self, blocks: Blocks, block: bytes, headers: Headers) -> None:
@@ -655,7 +657,7 @@ class Parser:
         """
         blocks = self._blocks
         if blocks is not None and (blocks.earlier or not is_looked_for):
-            known = blocks.recall(block)
+            known = blocks.recall(block + BLANK)
             if known is not None:
                 return _SEND, known
         size, is_plain = len(block), True

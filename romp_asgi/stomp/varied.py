@@ -9,8 +9,9 @@ they begin with (`romp_asgi.stomp.beginning`).
 from typing import Final
 
 from romp_asgi.errors import FrameError
-from romp_asgi.stomp.blocks import MAX_BLOCK_SIZE, Blocks, Template
-from romp_asgi.stomp.frame import MAX_DIGITS, Headers, encode_headers
+from romp_asgi.stomp.blocks import MAX_BLOCK_SIZE, Blocks
+from romp_asgi.stomp.frame import MAX_DIGITS, encode_headers
+from romp_asgi.stomp.headers import Headers, Template
 from romp_asgi.stomp.spec import (
     BACKSLASH,
     CONTENT_LENGTH,

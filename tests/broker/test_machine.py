@@ -151,6 +151,9 @@ class Door:
 
     # A topic that blocks neither asks nor cuts off.
 
+    def deliver_only(self, message: Message) -> bool:
+        return self.deliver(message, 0, redelivered=False)
+
     def deliver_run(self, run: Run) -> bool:
         has_room = True
         for message in run.messages:

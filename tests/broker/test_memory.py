@@ -12,7 +12,7 @@ from romp_asgi.broker import BrokerLimits, Message, Overflow, Policy, SlowConsum
 from romp_asgi.broker.message import OVERHEAD, Memory
 from romp_asgi.broker.transaction import ACK_SIZE
 from romp_asgi.errors import DestinationFull, MemoryFull
-from romp_asgi.stomp.frame import Headers
+from romp_asgi.stomp.headers import Headers
 from tests.broker.world import (
     CLIENT,
     INDIVIDUAL,

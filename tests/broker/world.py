@@ -16,14 +16,14 @@ from romp_asgi.broker import (
     Policy,
 )
 from romp_asgi.broker.backlog import Backlog
-from romp_asgi.broker.by_user import Mailboxes
+from romp_asgi.broker.by_user import ByUser, Mailboxes
 from romp_asgi.broker.counted import Counted, _Copy, _Entry
 from romp_asgi.broker.message import Run
 from romp_asgi.broker.queue import Queue
 from romp_asgi.broker.topic import Topic
 from romp_asgi.broker.transaction import ACK_SIZE, Send
 from romp_asgi.errors import PeerError
-from romp_asgi.stomp.frame import Headers
+from romp_asgi.stomp.headers import Headers
 from romp_asgi.stomp.spec import DESTINATION, AckMode
 
 AUTO: Final = AckMode.AUTO
@@ -76,6 +76,9 @@ class Inbox(list[str]):
             return True
         self.room -= 1
         return self.room > 0
+
+    def deliver_only(self, message: Message) -> bool:
+        return self.deliver(message, 0, redelivered=False)
 
     def deliver_run(self, run: Run) -> bool:
         has_room = True
@@ -271,6 +274,8 @@ class World:
                     assert client.is_local or client.user not in destination._boxes
                 if subscription.backlog is not None:
                     held += self._check_backlog(subscription.backlog)
+                # It may share this with all that acknowledge nothing.
+                assert subscription.acknowledges or not subscription.unacked
         for destination in self.broker.destinations.values():
             backlogs: list[Backlog] = []
             length = 0
@@ -281,6 +286,8 @@ class World:
                     assert only.receiver is destination._sole
                     assert only.wants is None
                     assert not only.acknowledges
+            # Others share theirs.
+            assert isinstance(destination, ByUser) or not destination.users
             if isinstance(destination, Mailboxes):
                 backlogs += destination._boxes.values()
                 backlogs += destination._unwanted.values()

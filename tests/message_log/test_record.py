@@ -13,7 +13,7 @@ from romp_asgi.message_log import Damage, Record, read
 from romp_asgi.message_log.file import LogFile
 from romp_asgi.message_log.record import Encoder
 from romp_asgi.stomp import Limits, Parser
-from romp_asgi.stomp.frame import Headers
+from romp_asgi.stomp.headers import Headers
 from romp_asgi.stomp.spec import CLIENT_COMMANDS
 
 NOW = 1735689599.25

@@ -5,9 +5,9 @@ from hypothesis import example, given, settings, strategies as st
 
 from romp_asgi.errors import LimitExceeded
 from romp_asgi.stomp import VERSIONS, Frame, Limits, Parser
-from romp_asgi.stomp.beginning import Beginning
 from romp_asgi.stomp.blocks import Blocks
-from romp_asgi.stomp.frame import Headers, encode_message_tail
+from romp_asgi.stomp.frame import encode_message_tail
+from romp_asgi.stomp.headers import Beginning, Headers
 from romp_asgi.stomp.parser import _LEARN_EVERY
 from romp_asgi.stomp.versions import STOMP_1_2
 from tests.stomp.wire import NO_LIMITS, check, feed, outcome, parser, wire

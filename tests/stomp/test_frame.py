@@ -4,11 +4,11 @@ import pytest
 
 from romp_asgi.stomp import VERSIONS, Command, Frame, encode_frame
 from romp_asgi.stomp.frame import (
-    Headers,
     encode_headers,
     encode_message_tail,
     encode_passed_on,
 )
+from romp_asgi.stomp.headers import Headers
 from romp_asgi.stomp.spec import RESERVED_HEADERS
 from tests.stomp.vectors import VECTORS, Vector
 from tests.stomp.wire import feed, parser, wire

@@ -7,8 +7,8 @@ import pytest
 from romp_asgi.errors import FrameError, LimitExceeded, ProtocolError
 from romp_asgi.stomp import VERSIONS, BlockCache, Command, Frame, Limits, Parser
 from romp_asgi.stomp.abridged import AckRun, ReceiptSend, SendRun
-from romp_asgi.stomp.blocks import Blocks
-from romp_asgi.stomp.frame import Headers
+from romp_asgi.stomp.blocks import BLANK, Blocks
+from romp_asgi.stomp.headers import Headers
 from romp_asgi.stomp.versions import STOMP_1_0, STOMP_1_1, STOMP_1_2, Version
 from tests.stomp.wire import ALL_COMMANDS, NO_LIMITS, feed, octets, parser, wire
 
@@ -18,7 +18,9 @@ SEND = "SEND\ndestination:/queue/a\n\nbody^@"
 def blocks(receiver: Parser) -> list[bytes]:
     """The header blocks that are remembered, and not only what they have in common."""
     known = {} if receiver._blocks is None else receiver._blocks.known
-    return [block for block, headers in known.items() if type(headers) is Headers]
+    keys = [key for key, headers in known.items() if type(headers) is Headers]
+    assert all(key.endswith(BLANK) for key in keys)
+    return [key.removesuffix(BLANK) for key in keys]
 
 
 def test_equal_blocks_share_their_headers_from_the_second_on() -> None:
@@ -420,9 +422,10 @@ def test_what_is_too_long_with_its_receipt_is_not_remembered_each_time() -> None
     assert blocks(receiver) == []
     feed(receiver, *(asking(f"{n:04}", header) for n in range(20)))
     (block,) = blocks(receiver)
-    headers, size = known.known[block], known._size
+    key = block + BLANK
+    headers, size = known.known[key], known._size
     feed(receiver, *(asking(f"{n:036}", header) for n in range(20)))
-    assert known.known[block] is headers
+    assert known.known[key] is headers
     assert known._size == size
 
 
@@ -472,10 +475,10 @@ def test_limits_hold_for_what_is_put_shorter(
     receiver = abridging(limits=limits)
     assert len(feed(receiver, fits * 4)) == 4
     for block in b"SEND\ndestination:/queue/a", b"SEND\ndestination:/queue/a\na:b":
-        headers = Headers(feed(parser("1.2"), block + b"\n\n\0")[0].headers)
+        headers = Headers(feed(parser("1.2"), block + BLANK + b"\0")[0].headers)
         headers.length = -1
         assert receiver._blocks is not None
-        receiver._blocks.remember(block, headers)
+        receiver._blocks.remember(block + BLANK, headers)
     with pytest.raises(LimitExceeded):
         feed(receiver, does_not)
 

@@ -7,7 +7,7 @@ from romp_asgi.errors import LimitExceeded
 from romp_asgi.stomp import VERSIONS, Frame, Limits, Parser
 from romp_asgi.stomp.abridged import ReceiptSend
 from romp_asgi.stomp.blocks import Blocks
-from romp_asgi.stomp.frame import Headers
+from romp_asgi.stomp.headers import Headers
 from romp_asgi.stomp.parser import _LEARN_EVERY, _LOOK_AT_EACH
 from romp_asgi.stomp.varied import MAX_NAMES
 from romp_asgi.stomp.versions import STOMP_1_2
