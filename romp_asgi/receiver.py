@@ -24,6 +24,8 @@ from romp_asgi.stomp.versions import STOMP_1_2, Version
 if TYPE_CHECKING:
     from romp_asgi.session import Session
 
+_COMMAND: Final = b"MESSAGE\n"
+
 #: A body of more octets goes into the outbox by itself.
 _LARGE_BODY: Final = 32768
 
@@ -47,8 +49,9 @@ class MessageReceiver:
     __slots__ = (
         "_head",
         "_known",
+        "_length",
+        "_lines",
         "_outbox",
-        "_prefix",
         "_session",
         "_version",
         "_version_name",
@@ -62,13 +65,15 @@ class MessageReceiver:
         subscription_id: str | None,
     ) -> None:
         headers = {} if subscription_id is None else {SUBSCRIPTION: subscription_id}
-        self._head = f"MESSAGE\n{encode_headers(headers, version)}".encode()
+        self._head = _COMMAND + encode_headers(headers, version).encode()
         self._session = session
         self._outbox = outbox
-        # The last known headers of a message for it alone, and the head with the lines
-        # that are passed on of them, once they came twice in a row; until then nothing.
+        # The last known headers of a message for it alone. If they say how long a body
+        # is, once they came twice in a row also that, and the lines between message-id
+        # and body; until then -1, which no body has.
         self._known: Headers | None = None
-        self._prefix = b""
+        self._length = -1
+        self._lines = b""
         self._version = version
         self._version_name = version.name
 
@@ -93,9 +98,10 @@ class MessageReceiver:
     def deliver_only(self, message: Message) -> bool:
         """Put a message into the outbox that is for it alone; see `Receiver`."""
         headers, body = message.headers, message.body
-        if headers is self._known and self._prefix:
-            tail = b"message-id:%d\n\n%b\0" % (message.number, body)
-            return self._outbox.write(self._prefix, tail)
+        if headers is self._known and len(body) == self._length:
+            number, lines = message.number, self._lines
+            frame = b"MESSAGE\nmessage-id:%d\n%b\n%b\0" % (number, lines, body)
+            return self._outbox.write(frame)
         if type(headers) is Headers and headers.is_known:
             self._learn(headers)
         if len(body) > _LARGE_BODY and self._outbox.has_large:
@@ -105,13 +111,14 @@ class MessageReceiver:
 
     def _learn(self, headers: Headers) -> None:
         """Keep what is the same in each message with headers that come in a row."""
-        self._prefix = b""
         if headers is not self._known:
             self._known = headers
-        elif 0 <= headers.length <= _LARGE_BODY:
+            self._length = -1
+        elif self._length < 0 and 0 <= headers.length <= _LARGE_BODY:
+            own = self._head.removeprefix(_COMMAND)
             lines = encode_passed_on(headers, self._version)
-            form = b"%b%bcontent-length:%d\n"
-            self._prefix = form % (self._head, lines, headers.length)
+            self._length = length = headers.length
+            self._lines = b"%b%bcontent-length:%d\n" % (own, lines, length)
 
     def deliver_run(self, run: Run) -> bool:
         """Put messages into the outbox; see `Receiver`."""

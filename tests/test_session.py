@@ -14,6 +14,7 @@ from romp_asgi.hub import Hub
 from romp_asgi.outbox import Flusher, Outbox
 from romp_asgi.session import Session
 from romp_asgi.stomp import Command, Frame, Limits, Parser
+from romp_asgi.stomp.versions import STOMP_1_0, Version
 from tests.marks import interpreted_only
 
 QUEUE = {"type": "queue", "max_messages": 3, "max_deliveries": 2, "expiry": 0}
@@ -78,6 +79,10 @@ class Client:
     def send(self, *texts: str) -> None:
         data = "".join(texts).replace("^@", "\0").encode()
         self.session.receive_data(data, self.world.now)
+
+    def reads(self, version: Version) -> None:
+        """Read by the rules of a version from now on."""
+        self._parser = Parser(Limits(), version, {c.value: c for c in Command})
 
     def frames(self) -> list[Frame]:
         self.outbox.flush()
@@ -369,6 +374,30 @@ def test_message_headers() -> None:
     assert "receipt" not in message.headers
     assert int(message.headers["message-id"]) > 1_600_000_000_000
     assert receipt.command is Command.RECEIPT
+
+
+@pytest.mark.parametrize("name", ["/queue/a", "/topic/a"])
+@pytest.mark.parametrize("blanks", [" {}", "{} ", "\t{}\t"])
+def test_a_sender_cannot_write_the_servers_headers_with_blanks(
+    name: str, blanks: str
+) -> None:
+    """STOMP 1.0 trims names, and of equal ones the first counts."""
+    world = World()
+    sender, reader = world.client(), world.client(version="1.0")
+    reader.reads(STOMP_1_0)
+    reader.send(f"SUBSCRIBE\ndestination:{name}\n\n^@")
+    spoofed = ["destination", "message-id", "content-length", "subscription"]
+    lines = "".join(f"{blanks.format(spoof)}:7\n" for spoof in spoofed)
+    lines += f"{blanks.format('b')}:c\ndestination:{name}\n"
+    for length in ("", "content-length:4\n") * 4:
+        sender.send(f"SEND\n{lines}{length}\nbody^@" * 2)
+    frames = reader.frames()
+    assert len(frames) == 16
+    assert {frame.headers["destination"] for frame in frames} == {name}
+    assert len({int(frame.headers["message-id"]) for frame in frames}) == 16
+    assert {frame.body for frame in frames} == {b"body"}
+    assert {frame.headers["b"] for frame in frames} == {"c"}
+    assert not any("subscription" in frame.headers for frame in frames)
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1", "1.2"])

@@ -18,7 +18,7 @@ from romp_asgi.stomp.spec import (
     UNESCAPED_COMMANDS,
     Command,
 )
-from romp_asgi.stomp.versions import Version
+from romp_asgi.stomp.versions import PADDING, Version
 
 #: The most digits that are read of a content-length.
 MAX_DIGITS: Final = 18
@@ -104,6 +104,14 @@ def encode_headers(
         version: whose escapes are used.
         omitted: names that are left out.
     """
+    if version.trims:
+        # Without the blanks around, a name must not be taken for one of the others.
+        others = headers.keys() | omitted
+        headers = {
+            name: value
+            for name, value in headers.items()
+            if (trimmed := name.strip(PADDING)) == name or trimmed not in others
+        }
     lines = [f"{k}:{v}\n" for k, v in headers.items() if k not in omitted]
     text = "".join(lines)
     # Nothing to escape, if there is a colon and a LF a line and neither of the others.
@@ -150,6 +158,7 @@ def encode_message_tail(
             plain is not None
             and headers.length == size
             and not headers.is_known
+            and not version.trims
             and headers[CONTENT_LENGTH][0] != "0"  # and that is how it is written
             and plain.count(b":") == len(headers)
             and _NOT_PASSED_ON.isdisjoint(headers)
@@ -182,7 +191,8 @@ def encode_passed_on(headers: Mapping[str, str], version: Version) -> bytes:
     others = headers.encoded_others
     lines = None if others is None else others.get(name)
     if lines is None:
-        lines = _as_read(headers)
+        # Of what is trimmed there are more names that are not passed on.
+        lines = None if version.trims else _as_read(headers)
         if lines is None:
             lines = encode_headers(headers, version, RESERVED_HEADERS).encode()
         if not headers.is_known:

@@ -1,4 +1,4 @@
-"""The headers of a frame, with what is known of them.
+"""The headers of a frame, with what is known of them; and what several have in common.
 
 Not compiled with the rest of the core: of a class that is a dictionary mypyc makes an
 ordinary one, without its slots, so that each object would have a dictionary of its own
