@@ -103,6 +103,16 @@ def test_the_short_way_is_taken_once_headers_came_twice_in_a_row() -> None:
     assert not any(ways(*["/queue/a", "/queue/b"] * 4))
 
 
+def test_a_large_body_is_not_copied_however_often_its_headers_came() -> None:
+    receiver, sender = Receiving(STOMP_1_2).receiver, Sender()
+    for size in LARGE, 1:
+        lines = f"destination:/queue/a\ncontent-length:{size}\n"
+        for _ in range(5):
+            receiver.deliver_only(sender.message(lines, b"x" * size))
+        message = sender.message(lines, b"x" * size)
+        assert is_short_way(receiver, message) is (size == 1)
+
+
 def test_known_headers_may_come_with_another_body() -> None:
     """From a filter that has changed it."""
     it, sender = Receiving(STOMP_1_2), Sender()

@@ -429,6 +429,23 @@ def test_what_is_too_long_with_its_receipt_is_not_remembered_each_time() -> None
     assert known._size == size
 
 
+def test_what_is_known_and_over_a_limit_with_its_receipt_is_not_remembered_again() -> (
+    None
+):
+    """Its lines are not too long, but all of them are more than one may have."""
+    receiver = abridging(limits=Limits(max_header_len=30))
+    known = receiver._blocks
+    assert known is not None
+    feed(receiver, *(asking(str(n), "a:b") for n in range(5)))
+    (block,) = blocks(receiver)
+    assert len(block) <= 30 + len("SEND\na:b\n")
+    headers, size = known.known[block + BLANK], known._size
+    frames = feed(receiver, *(asking(str(n), "a:b") for n in range(5)))
+    assert [frame.receipt() for frame in frames] == ["0", "1", "2", "3", "4"]
+    assert known.known[block + BLANK] is headers
+    assert known._size == size
+
+
 RECEIPTS = [
     *("1", "", "x:y", "a b", "\\\\c", "\u00e9", "\t", "receipt:1"),
     "content-length:9",
