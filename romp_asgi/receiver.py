@@ -54,7 +54,6 @@ class MessageReceiver:
         "_outbox",
         "_session",
         "_version",
-        "_version_name",
     )
 
     def __init__(
@@ -75,11 +74,11 @@ class MessageReceiver:
         self._length = -1
         self._lines = b""
         self._version = version
-        self._version_name = version.name
 
     def deliver(self, message: Message, tag: int, redelivered: bool) -> bool:
         """Put a message into the outbox; see `Receiver`."""
-        if message.tail_version == self._version_name:
+        version = self._version
+        if message.tail_version == version.name:
             tail = message.tail
         elif len(message.body) > _LARGE_BODY and self._outbox.has_large:
             return self._deliver_large(message, tag, redelivered)
@@ -87,7 +86,7 @@ class MessageReceiver:
             tail = self._tail(message)
         if not tag and not redelivered:
             return self._outbox.write(self._head, tail)
-        if tag and self._version is STOMP_1_2:
+        if tag and version is STOMP_1_2:
             # As in `_marked`, without its call: nearly all that are acknowledged.
             again = b"true" if redelivered else b"false"
             head = b"%bredelivered:%b\nack:%d\n" % (self._head, again, tag)

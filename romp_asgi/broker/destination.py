@@ -15,7 +15,7 @@ from romp_asgi.broker.pending import Pending
 from romp_asgi.broker.policy import Policy
 from romp_asgi.broker.subscription import Delivery, Subscription
 
-#: The users of all destinations without any: one object, as small as nothing.
+#: The users of all destinations without any: one object, however many there are.
 _NO_USERS: Final[dict[str, Subscription]] = {}
 
 #: What becomes of a message that no consumer gets: why, and the message.

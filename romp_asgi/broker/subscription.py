@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from romp_asgi.broker.destination import Destination
 
 
-#: What all have not acknowledged from whom no acknowledgement is awaited.
+#: The ``unacked`` of all that acknowledge nothing: one object, however many there are.
 _NOTHING: Final[dict[int, Delivery]] = {}
 
 
